@@ -80,6 +80,12 @@ def complement(spans: Iterable[Span], whole: Span) -> list[Span]:
     return [span for span in free if span.duration > 0]
 
 
+def clock(time: int) -> str:
+    """Microseconds as ``h:mm:ss.mmm``, for people."""
+    seconds, milliseconds = divmod(round(time / 1000), 1000)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds:03}"
+
+
 Transition = Literal["start", "cut", "dissolve", "fade"]
 Scale = Literal["extreme close-up", "close-up", "medium", "full", "long", "extreme long"]
 

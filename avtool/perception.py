@@ -1,0 +1,269 @@
+"""What is perceived in one film: each sense on demand, none twice, all of sight in one decoding pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from avtool import __version__
+from avtool.timeline import (
+    Action,
+    Film,
+    Gap,
+    Look,
+    Shot,
+    Sighting,
+    Span,
+    Speech,
+    Tag,
+    Text,
+    clock,
+)
+from avtool.weights import index
+from avtool.workspace import Workspace, key
+
+if TYPE_CHECKING:
+    from avtool.cast import Cast
+    from avtool.media.probe import Probe
+    from avtool.perceive.people import Crowd
+    from avtool.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]  # (stage, done, total), microseconds of the film
+
+# The senses that watch the picture, and the weights each one stands on.
+SIGHT: dict[str, tuple[str, ...]] = {
+    "shots": ("transnetv2",),
+    "looks": (),
+    "people": (
+        "nanodet-m-416",
+        "movenet-thunder-256",
+        "facemesh-192",
+        "dlib-face-descriptor",
+        "dlib-face-landmarks-5",
+    ),
+    "tags": ("efficientnet-lite2",),
+    "texts": ("rapidocr-detection", "rapidocr-recognition"),
+}
+# What turns a sense's observations into records: the other senses it reads.
+READS: dict[str, tuple[str, ...]] = {
+    "shots": (),
+    "looks": ("shots", "people"),
+    "people": ("shots",),
+    "tags": ("shots",),
+    "texts": ("shots",),
+}
+
+
+class Perception:
+    """A film's senses over its workspace. Reading an attribute computes what it needs and has not got.
+
+    Call `see` first with every sense of sight that will be wanted: they then share one decoding pass.
+    """
+
+    def __init__(
+        self,
+        film: Probe,
+        work: Workspace,
+        settings: Settings,
+        *,
+        cast: Cast | None = None,
+        span: Span | None = None,
+        audio_track: int | None = None,
+        subtitles: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.source = film
+        self.work = work
+        self.settings = settings
+        self.cast = cast
+        self.span = span or film.span
+        self._audio_track = audio_track
+        self._subtitles = subtitles
+        self._progress = progress
+
+    def key(self, stage: str, *parts: Any) -> str:
+        """The key of a stage's file: the film, the part looked at, what made it and what it reads."""
+        return key(__version__, self.source.digest, self.span.start, self.span.end, stage, *parts)
+
+    def _sight_key(self, sense: str) -> str:
+        weights = [index()[name].sha256 for name in SIGHT[sense]]
+        return self.key(sense, weights, [self._sight_key(other) for other in READS[sense]])
+
+    def _has(self, sense: str) -> bool:
+        return self.work.has(sense, self._sight_key(sense))
+
+    def see(self, *senses: str) -> None:
+        """Watch the film once with every one of `senses` whose records are not there yet."""
+        missing = [sense for sense in _with_needs(senses) if not self._has(sense)]
+        if not missing:
+            return
+        from avtool.media import frames
+        from avtool.perceive.look import Looks
+        from avtool.perceive.people import Crowd, People
+        from avtool.perceive.shots import Shots
+        from avtool.perceive.tags import Tags
+        from avtool.perceive.text import Texts
+
+        makers = {"shots": Shots, "looks": Looks, "people": People, "tags": Tags, "texts": Texts}
+        watching = {sense: makers[sense]() for sense in missing}
+        damaged = frames.show(
+            self.source, list(watching.values()), span=self.span, progress=self._report("watching")
+        )
+        for span in damaged:
+            log.warning(
+                "%s: the picture cannot be decoded from %s to %s; nothing is said of it",
+                self.source.path.name,
+                clock(span.start),
+                clock(span.end),
+            )
+        for perceiver in watching.values():
+            perceiver.finish()
+
+        shots = watching["shots"].shots(self.span) if "shots" in watching else self.shots
+        crowd: Crowd | None = None
+        if "people" in watching:
+            crowd = watching["people"].people(shots)
+        for sense in missing:
+            match sense:
+                case "shots":
+                    records: list[Any] = shots
+                case "looks":
+                    tracks = (crowd or self.crowd).tracks
+                    records = watching[sense].looks(shots, tracks)
+                case "people":
+                    assert crowd is not None
+                    self.work.discard("people")  # no header may vouch for another run's arrays
+                    crowd.save(self.work.file("people", ".npz"))
+                    records = crowd.tracks
+                case "tags":
+                    records = watching[sense].tags(shots)
+                case _:
+                    records = watching[sense].texts(shots, self.span)
+            self.work.save(sense, self._sight_key(sense), records, weights=SIGHT[sense])
+
+    def _records(self, sense: str, record: type) -> list[Any]:
+        self.see(sense)
+        records = self.work.load(sense, self._sight_key(sense), record)
+        assert records is not None, f"{sense} was just computed"
+        return records
+
+    @cached_property
+    def shots(self) -> list[Shot]:
+        return self._records("shots", Shot)
+
+    @cached_property
+    def looks(self) -> list[Look]:
+        return self._records("looks", Look)
+
+    @cached_property
+    def tags(self) -> list[Tag]:
+        return self._records("tags", Tag)
+
+    @cached_property
+    def texts(self) -> list[Text]:
+        return self._records("texts", Text)
+
+    @cached_property
+    def crowd(self) -> Crowd:
+        from avtool.perceive.people import Crowd
+
+        self.see("people")
+        return Crowd.load(self.work.file("people", ".npz"))
+
+    def _speech_key(self) -> str:
+        weights = [index()[name].sha256 for name in ("silero-vad", "whisper-tiny-en")]
+        subtitles = sha256(self._subtitles.read_bytes()).hexdigest() if self._subtitles else None
+        return self.key("speech", weights, self._audio_track, subtitles)
+
+    @cached_property
+    def speech(self) -> list[Speech]:
+        stage_key = self._speech_key()
+        found = self.work.load("speech", stage_key, Speech)
+        if found is None:
+            from avtool.perceive.speech import listen
+
+            found = listen(
+                self.source,
+                audio_track=self._audio_track,
+                subtitles=self._subtitles,
+                span=self.span,
+                progress=self._report("listening"),
+            )
+            self.work.save("speech", stage_key, found, weights=("silero-vad", "whisper-tiny-en"))
+        return found
+
+    @cached_property
+    def gaps(self) -> list[Gap]:
+        from avtool import gaps
+
+        return gaps.find(self.speech, self.span, self.settings)
+
+    @cached_property
+    def sightings(self) -> list[Sighting]:
+        if self.cast is None:
+            return []
+        from avtool.cast import digest
+        from avtool.perceive import characters
+
+        stage_key = self.key(
+            "characters", self._sight_key("people"), digest(self.cast), self.settings.name_confidence
+        )
+        found = self.work.load("characters", stage_key, Sighting)
+        if found is None:
+            found = characters.recognise(self.crowd, characters.bank(self.cast), self.settings)
+            self.work.save("characters", stage_key, found)
+        return found
+
+    @cached_property
+    def actions(self) -> list[Action]:
+        stage_key = self.key("actions", self._sight_key("people"), self._speech_key())
+        found = self.work.load("actions", stage_key, Action)
+        if found is None:
+            from avtool.perceive.actions import act
+
+            found = act(self.crowd, self.shots, self.speech)
+            self.work.save("actions", stage_key, found)
+        return found
+
+    def film(self) -> Film:
+        """Everything, for the narrator."""
+        self.see(*SIGHT)
+        return Film(
+            path=self.source.path,
+            span=self.span,
+            shots=self.shots,
+            looks=self.looks,
+            speech=self.speech,
+            gaps=self.gaps,
+            tracks=self.crowd.tracks,
+            sightings=self.sightings,
+            actions=self.actions,
+            things=self.crowd.things,
+            tags=self.tags,
+            texts=self.texts,
+        )
+
+    def _report(self, stage: str) -> Callable[[int], None] | None:
+        """`done` microseconds of this stage, told to who asked for progress."""
+        progress = self._progress
+        if progress is None:
+            return None
+        total = self.span.duration
+        return lambda done: progress(stage, done, total)
+
+
+def _with_needs(senses: Iterable[str]) -> list[str]:
+    """`senses` and those they read, each after what it reads."""
+    ordered: list[str] = []
+    for sense in senses:
+        for one in (*_with_needs(READS[sense]), sense):
+            if one not in ordered:
+                ordered.append(one)
+    return ordered
+
