@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avtool import __version__
+from avtool.errors import UsageError
 from avtool.timeline import (
     Action,
     Film,
@@ -105,7 +106,7 @@ class Perception:
             return
         from avtool.media import frames
         from avtool.perceive.look import Looks
-        from avtool.perceive.people import Crowd, People
+        from avtool.perceive.people import People
         from avtool.perceive.shots import Shots
         from avtool.perceive.tags import Tags
         from avtool.perceive.text import Texts
@@ -267,3 +268,43 @@ def _with_needs(senses: Iterable[str]) -> list[str]:
                 ordered.append(one)
     return ordered
 
+
+def open_film(
+    movie: str | Path,
+    cast: str | Path | None = None,
+    *,
+    settings: Settings | None = None,
+    subtitles: str | Path | None = None,
+    audio_track: int | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    work: str | Path | None = None,
+    force: bool = False,
+    allow_outside: bool = False,
+    progress: Progress | None = None,
+) -> Perception:
+    """The senses of `movie`, nothing perceived yet. Arguments and errors as for `avtool.describe`."""
+    from avtool import cast as casts
+    from avtool.media.probe import probe
+    from avtool.settings import Settings
+    from avtool.workspace import default_folder
+
+    film = probe(movie)
+    start, end = start or 0, film.span.end if end is None else min(end, film.span.end)
+    if end <= start:
+        raise UsageError(
+            f"nothing to look at from {clock(start)} to {clock(end)}: {film.path.name} "
+            f"ends at {clock(film.span.end)}"
+        )
+    if subtitles is not None and not Path(subtitles).is_file():
+        raise UsageError(f"no subtitles at {subtitles}")
+    return Perception(
+        film,
+        Workspace(Path(work) if work else default_folder(film.digest), force),
+        settings or Settings(),
+        cast=casts.load(cast, allow_outside) if cast else None,
+        span=Span(start, end),
+        audio_track=audio_track,
+        subtitles=Path(subtitles) if subtitles else None,
+        progress=progress,
+    )

@@ -8,6 +8,7 @@ key differs is stale and is computed again.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from avtool.errors import ResourceError, UsageError
+from avtool.interrupt import safe_point
 
 Record = TypeVar("Record")
 
@@ -46,8 +48,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> UsageError | ResourceError:
     """What to tell of a failed write to `path`."""
-    import errno
-
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ResourceError(f"the disk is full: cannot write {path}; free some space and run again")
     return UsageError(
@@ -92,6 +92,7 @@ class Workspace:
             for record in records:
                 print(json.dumps(dataclasses.asdict(record), ensure_ascii=False, default=str), file=file)
         self._fresh.add(stage)
+        safe_point()
 
     def has(self, stage: str, key: str) -> bool:
         """Whether the stage's file was made for this key."""

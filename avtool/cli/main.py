@@ -1,0 +1,93 @@
+"""The command line: Typer commands over the library, and how every ending is told."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+import typer
+
+from avtool import __version__
+from avtool.cli import characters, check, config, describe, doctor, probe, stages, weights
+from avtool.errors import AvtoolError, ResourceError
+from avtool.interrupt import graceful
+from avtool.workspace import cannot_write
+
+app = typer.Typer(
+    help="Makes films accessible to people who cannot see them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"avtool {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _app(
+    version: bool = typer.Option(False, "--version", callback=_version, help="Print the version."),
+) -> None:
+    pass
+
+
+app.command("describe")(describe.describe)
+app.command("check")(check.check)
+app.command("probe")(probe.probe)
+stages.add_to(app)
+app.add_typer(characters.app, name="characters")
+app.add_typer(weights.app, name="weights")
+app.add_typer(config.app, name="config")
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """Run the command line; the exit code tells how it ended (see `avtool.errors`)."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every error is one line on stderr."""
+    try:
+        with graceful(lambda: _say("finishing the stage under way; Ctrl-C again stops now")):
+            return app(arguments, prog_name="avtool", standalone_mode=False) or 0
+    except AvtoolError as error:
+        _say(str(error))
+        return error.exit_code
+    except typer.TyperException as error:
+        _say(f"{error}; see `avtool --help`")
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        _say(f"interrupted; what is done is kept, go on with: avtool {shlex.join(arguments)}")
+        return 130
+    except MemoryError:
+        _say("out of memory; close other programs, or describe a part with --from and --to")
+        return ResourceError.exit_code
+    except OSError as error:
+        if error.filename is None:
+            return _bug()
+        told = cannot_write(Path(error.filename), error)
+        _say(str(told))
+        return told.exit_code
+    except Exception:  # noqa: BLE001 - the last resort: whatever it is, the user gets one line
+        return _bug()
+
+
+def _say(text: str) -> None:
+    print(f"avtool: {text}", file=sys.stderr)
+
+
+def _bug() -> int:
+    """Keep the traceback in a log; tell where."""
+    from platformdirs import user_log_path
+
+    log = user_log_path("avtool") / "error.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(traceback.format_exc(), encoding="utf-8")
+    _say(f"unexpected error, a bug of avtool: {sys.exc_info()[1]!r}; the log is {log}")
+    return AvtoolError.exit_code

@@ -1,0 +1,54 @@
+"""Options that several commands take, declared once."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avtool.timeline import SECOND
+
+
+def time(text: str) -> int:
+    """``hh:mm:ss.mmm``, ``mm:ss`` or seconds, as microseconds."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise typer.BadParameter(f"{text!r} is no time; write 00:10:00 or seconds")
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return round(seconds * SECOND)
+
+
+Films = Annotated[list[str], typer.Argument(help="Films: files, folders or globs.", show_default=False)]
+Start = Annotated[int | None, typer.Option("--from", parser=time, metavar="TIME", help="Begin here.")]
+End = Annotated[int | None, typer.Option("--to", parser=time, metavar="TIME", help="End here.")]
+Work = Annotated[Path | None, typer.Option(help="Workspace folder (default: in your cache).")]
+Force = Annotated[bool, typer.Option("--force", help="Compute again what earlier runs left.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a film.")]
+AudioTrack = Annotated[int | None, typer.Option(metavar="N", help="The film's N-th audio track, from 0.")]
+Subtitles = Annotated[Path | None, typer.Option(help="The film's dialogue, trusted for its text.")]
+CastFile = Annotated[Path | None, typer.Option("--cast", help="cast.json with names and portraits.")]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Let the cast file use images outside its folder.")
+]
+Preset = Annotated[
+    str | None, typer.Option("--preset", "-p", help="film, series, documentary, lecture or children.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `avtool config show`.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
+ProgressMode = Annotated[
+    str, typer.Option("--progress", metavar="auto|json|none", help="How progress is told, on stderr.")
+]
+
+
+def pairs(settings: list[str] | None) -> dict[str, str]:
+    """``key=value`` strings as a mapping."""
+    for text in settings or ():
+        if "=" not in text:
+            raise typer.BadParameter(f"{text!r} is no setting; write KEY=VALUE")
+    return dict(text.split("=", 1) for text in settings or ())
