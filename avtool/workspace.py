@@ -82,7 +82,8 @@ class Workspace:
 
         with self.file(stage).open(encoding="utf-8") as lines:
             next(lines)
-            return TypeAdapter(list[record]).validate_python([json.loads(line) for line in lines])
+            adapter = TypeAdapter(record)
+            return [adapter.validate_python(json.loads(line)) for line in lines]
 
     def save(self, stage: str, key: str, records: Sequence[Any], **made_with: Any) -> None:
         """Write the stage's records (dataclasses), and in the header what made them."""

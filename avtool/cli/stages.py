@@ -180,6 +180,6 @@ def _show(stage: Stage, film: Path, json: bool, mode: str, asked: dict[str, Any]
     with told(mode, film.name) as progress:
         records = stage.records(open_film(film, progress=progress, **asked))
     if json:
-        as_json(stage.name, film=str(film), **{stage.name: list(records)})
+        as_json(stage.name, film=str(film), records=list(records))
     else:
         table(f"{film.name}: {stage.name}", stage.columns, [stage.row(record) for record in records])
