@@ -1,0 +1,110 @@
+"""People and the 80 kinds of objects of COCO in one picture: NanoDet-m at 416 x 416.
+
+NanoDet: RangiLyu, https://github.com/RangiLyu/nanodet. A side of a box is a distribution over eleven
+distances (Li et al., Generalized Focal Loss, 2020).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+from avtool.perceive.onnx import run
+
+# fmt: off
+CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow",
+    "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee",
+    "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard",
+    "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple",
+    "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch",
+    "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard",
+    "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
+    "teddy bear", "hair drier", "toothbrush",
+)
+# fmt: on
+PERSON = CLASSES.index("person")
+
+SIDE = 416
+STRIDES = (8, 16, 32)
+MEAN = np.array((103.53, 116.28, 123.675), np.float32)  # BGR
+DEVIATION = np.array((57.375, 57.12, 58.395), np.float32)
+SCORE = 0.5  # 0.35 lets false cups and phones in
+WEAK = 0.35  # people are often no better than this; a caller must then see a body or a face to believe it
+OVERLAP = 0.6  # of two boxes of one class that overlap more, the better stays
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """What was found in one picture, best first. `labels` (n,) index CLASSES; `boxes` (n, 4); `scores` (n,)."""
+
+    labels: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def detect(frame: np.ndarray) -> Objects:
+    """Objects in an RGB uint8 picture (height, width, 3): people that score above WEAK, the rest above SCORE."""
+    height, width = frame.shape[:2]
+    scale = SIDE / max(height, width)
+    inner = (max(1, round(width * scale)), max(1, round(height * scale)))
+    canvas = np.zeros((SIDE, SIDE, 3), np.float32)
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(frame, inner, interpolation=interpolation)[..., ::-1]
+    canvas[: inner[1], : inner[0]] = (small - MEAN) / DEVIATION
+
+    names = [f"{kind}_{stride}" for kind in ("scores", "boxes") for stride in STRIDES]
+    outputs = run("nanodet-m-416", canvas.transpose(2, 0, 1)[None], names)
+    scores = np.concatenate([output[0] for output in outputs[: len(STRIDES)]])
+    logits = np.concatenate([output[0] for output in outputs[len(STRIDES) :]])
+
+    cells, labels = np.nonzero(scores > _thresholds())
+    found = scores[cells, labels]
+    boxes = _boxes(logits[cells], cells)
+    keep = _suppress(labels, boxes, found)
+    limits = np.array((*inner, *inner), np.float32)
+    return Objects(labels[keep], (boxes[keep] / limits).clip(0, 1), found[keep])
+
+
+@cache
+def _grid() -> np.ndarray:
+    """Centre x, centre y and stride of every cell, (cells, 3) in pixels of the canvas."""
+    rows = []
+    for stride in STRIDES:
+        across = (np.arange(SIDE // stride, dtype=np.float32) + 0.5) * stride
+        y, x = np.meshgrid(across, across, indexing="ij")
+        rows.append(np.stack((x.ravel(), y.ravel(), np.full(x.size, stride, np.float32)), 1))
+    return np.concatenate(rows)
+
+
+@cache
+def _thresholds() -> np.ndarray:
+    """The least score of each class, (classes,)."""
+    return np.where(np.arange(len(CLASSES)) == PERSON, WEAK, SCORE).astype(np.float32)
+
+
+def _boxes(logits: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Corners (n, 4) in canvas pixels from the logits (n, 44) of distances to the four sides."""
+    x, y, stride = _grid()[cells].T
+    logits = logits.reshape(-1, 4, 11)
+    weights = np.exp(logits - logits.max(2, keepdims=True))
+    distances = weights @ np.arange(11, dtype=np.float32) / weights.sum(2) * stride[:, None]
+    left, top, right, bottom = distances.T
+    return np.stack((x - left, y - top, x + right, y + bottom), 1)
+
+
+def _suppress(labels: np.ndarray, boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Indices of what stays of each class after non-maximum suppression, best first."""
+    if not len(labels):
+        return np.zeros(0, np.int64)
+    corners = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), 1)
+    keep = cv2.dnn.NMSBoxesBatched(corners.tolist(), scores.tolist(), labels.tolist(), WEAK, OVERLAP)
+    keep = np.asarray(keep, np.int64)
+    return keep[np.argsort(-scores[keep], kind="stable")]

@@ -1,0 +1,37 @@
+"""Networks in ONNX form, by the name of their weight."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from avtool.weights import where
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+# These networks are small: beyond four threads the waiting costs more than the work saved.
+MAX_THREADS = 4
+
+
+def run(weight: str, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+    """The named outputs of the network `weight` for its one input `image`.
+
+    Raises what `weights.where` raises.
+    """
+    return [np.asarray(output, np.float32) for output in _session(weight).run(outputs, {"image": image})]
+
+
+@cache
+def _session(weight: str) -> InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = min(os.cpu_count() or 1, MAX_THREADS)
+    options.inter_op_num_threads = 1
+    # Idle threads sleep: the cores are shared with the decoder and the other senses.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(where(weight)), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,205 @@
+"""The sense for people: who and what is in the picture, followed, with bodies and faces.
+
+Every other frame is looked at in full (objects, bodies, faces); on the one between, only what moves fast is read
+again: the mouths of known faces and the legs of people seen whole. The shots are not known during the pass; a
+rough guess at cuts decides only where the effort goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from avtool.perceive import bodies, faces, objects, tracks
+from avtool.perceive.bodies import SEEN, Joint
+from avtool.perceive.objects import PERSON
+from avtool.perceive.tracks import BODY, BOX, FACE, MEASURES, Crowd, Follower
+from avtool.timeline import SECOND, Shot
+
+HEIGHT = 720  # pixels: taller pictures are looked at in this size
+BODIES = 4  # of the largest people in a frame are read; the others are followed by their boxes
+BELIEVED = 5  # keypoints that must be seen on somebody whom the detector is unsure of
+CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
+READABLE = 0.2  # quality from which a face is worth a descriptor
+STRETCH = int(0.5 * SECOND)  # the n-th descriptor of a chain is of the best face of a stretch n times this
+LEGS = [Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE]
+
+
+@dataclass(slots=True)
+class Chain:
+    """What is at hand of a person while followed; `chip` is the best face since `since`, to be described."""
+
+    box: np.ndarray
+    face: np.ndarray | None = None  # its box
+    walks: bool = False
+    since: int = 0
+    described: int = 0
+    chip: np.ndarray | None = None
+    row: int = 0
+    quality: float = 0.0
+
+
+class Rows:
+    """A growing table: memory is that of its numbers alone."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self._table = np.zeros(1024, dtype)
+        self.count = 0
+
+    def append(self, *values: object) -> None:
+        if self.count == len(self._table):
+            self._table = np.concatenate((self._table, np.zeros_like(self._table)))
+        self._table[self.count] = values
+        self.count += 1
+
+    @property
+    def table(self) -> np.ndarray:
+        return self._table[: self.count]
+
+
+class People:
+    """A perceiver (see avtool.perceive) of pictures `height` x `width` as displayed."""
+
+    fps: float | None = 4.0
+    gray = False
+
+    def __init__(self, height: int, width: int) -> None:
+        scale = min(1.0, HEIGHT / height)
+        self.size: tuple[int, int] | None = (round(height * scale), round(width * scale))
+        self._aspect = width / height
+        self._boxes, self._bodies, self._faces = Rows(BOX), Rows(BODY), Rows(FACE)
+        self._descriptors: dict[int, np.ndarray] = {}  # by row of the faces
+        self._follower = Follower()
+        self._chains: dict[int, Chain] = {}
+        self._thumbnail: np.ndarray | None = None
+        self._full = True
+
+    def see(self, times: np.ndarray, frames: np.ndarray) -> None:
+        for time, frame in zip(times.tolist(), frames, strict=True):
+            if self._changed(frame):
+                self._forget()
+                self._full = True
+            if self._full:
+                self._look(time, frame)
+            else:
+                self._glance(time, frame)
+            self._full = not self._full
+
+    def finish(self) -> None:
+        self._forget()
+
+    def people(self, shots: list[Shot]) -> Crowd:
+        """Everyone and everything seen, followed through `shots`."""
+        descriptors = np.full((self._faces.count, 128), np.nan, np.float32)
+        for row, descriptor in self._descriptors.items():
+            descriptors[row] = descriptor
+        return tracks.gather(
+            self._boxes.table, self._bodies.table, self._faces.table, descriptors, shots, self._aspect
+        )
+
+    def _look(self, time: int, frame: np.ndarray) -> None:
+        """Find everything in a frame, follow it, and read the people."""
+        found = objects.detect(frame)
+        areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
+        persons = np.flatnonzero(found.labels == PERSON)
+        near = persons[np.argsort(-areas[persons], kind="stable")][:BODIES]
+        poses = {row: bodies.pose(frame, found.boxes[row]) for row in near.tolist()}
+        unsure = found.scores < objects.SCORE
+        doubted = [
+            row
+            for row in np.flatnonzero(unsure).tolist()
+            if row not in poses or (poses[row][:, 2] > SEEN).sum() < BELIEVED
+        ]
+        keep = [row for row in range(len(found)) if row not in doubted]
+        boxes, labels, scores = found.boxes[keep], found.labels[keep], found.scores[keep]
+        poses = {keep.index(row): pose for row, pose in poses.items() if row in keep}
+
+        close_up = None
+        if not (labels == PERSON).any():
+            close_up = faces.find_close_up(frame)
+            if close_up:
+                boxes = np.concatenate((boxes, shoulders(close_up[0].box)[None]))
+                labels, scores = np.append(labels, PERSON), np.append(scores, close_up[0].quality)
+                poses[len(boxes) - 1] = bodies.pose(frame, boxes[-1])
+
+        seen: dict[int, Chain] = {}
+        for row, chain in enumerate(self._follower.follow(time, labels, boxes)):
+            self._boxes.append(time, chain, labels[row], boxes[row], scores[row])
+            if labels[row] != PERSON:
+                continue
+            state = self._chains.get(chain) or Chain(boxes[row], since=time)
+            state.box, state.face, state.walks = boxes[row], None, False
+            self._chains[chain] = seen[chain] = state
+            if row in poses:
+                self._read(time, frame, chain, state, poses[row], close_up)
+        for chain in [chain for chain, state in self._chains.items() if chain not in seen]:
+            self._describe(self._chains[chain])
+            self._chains[chain].face, self._chains[chain].walks = None, False
+
+    def _read(
+        self,
+        time: int,
+        frame: np.ndarray,
+        chain: int,
+        state: Chain,
+        keypoints: np.ndarray,
+        close_up: tuple[faces.Face, np.ndarray] | None,
+    ) -> None:
+        """Read the body, and the face where it shows; keep the best face to be described later."""
+        self._bodies.append(time, chain, keypoints)
+        state.walks = bool((keypoints[LEGS, 2] > SEEN).all())
+        if close_up is None:
+            guess = faces.head(frame, state.box, keypoints)
+            close_up = faces.find(frame, guess) if guess else None
+        if close_up is None:
+            return
+        face, chip = close_up
+        self._note(time, chain, state, face)
+        if time - state.since >= STRETCH * (state.described + 1):
+            self._describe(state)
+            state.since = time
+        if face.quality > max(state.quality, READABLE):
+            state.chip, state.row, state.quality = chip, self._faces.count - 1, face.quality
+
+    def _glance(self, time: int, frame: np.ndarray) -> None:
+        """Read again what moves fast: mouths and legs."""
+        for chain, state in self._chains.items():
+            if state.walks:
+                self._bodies.append(time, chain, bodies.pose(frame, state.box))
+            if state.face is not None:
+                face = faces.follow(frame, state.face)
+                if face:
+                    self._note(time, chain, state, face)
+
+    def _note(self, time: int, chain: int, state: Chain, face: faces.Face) -> None:
+        state.face = face.box
+        self._faces.append(time, chain, face.box, *(getattr(face, measure) for measure in MEASURES))
+
+    def _describe(self, state: Chain) -> None:
+        """Describe the best face that waits."""
+        if state.chip is not None:
+            self._descriptors[state.row] = faces.describe(state.chip)
+            state.described += 1
+            state.chip, state.quality = None, 0.0
+
+    def _forget(self) -> None:
+        for state in self._chains.values():
+            self._describe(state)
+        self._chains.clear()
+        self._follower.forget()
+
+    def _changed(self, frame: np.ndarray) -> bool:
+        """Whether the picture is all another than the one before."""
+        small = cv2.resize(frame, (64, 36), interpolation=cv2.INTER_AREA).mean(2)
+        before, self._thumbnail = self._thumbnail, small
+        return before is not None and float(np.abs(small - before).mean()) > CUT
+
+
+def shoulders(face: np.ndarray) -> np.ndarray:
+    """The box of head and shoulders around the box (4,) of a close-up's face."""
+    x0, y0, x1, y1 = face
+    width, height = x1 - x0, y1 - y0
+    box = (x0 - 0.6 * width, y0 - 0.4 * height, x1 + 0.6 * width, y1 + 0.6 * height)
+    return np.array(box, np.float32).clip(0, 1)
