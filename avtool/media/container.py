@@ -1,0 +1,96 @@
+"""Opening a film's file: local media only, and one clear line where it cannot be read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Stream
+
+from avtool.errors import MediaError
+
+MICROSECONDS = Fraction(1, 1_000_000)
+
+# Containers that hold their own media. Playlists (hls, dash, concat, sdp ...) are left out: they name other
+# files or hosts, and avtool reads the file it was given and nothing else.
+FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,mxf_opatom,gxf,nut,ivf,dv,rm,wtv,"
+    "h264,hevc,vvc,obu,m4v,vc1,rawvideo,yuv4mpegpipe,gif,apng,mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,au"
+)
+_READ_ERRORS_IN_A_ROW = 50  # then the rest of the file is given up
+
+
+def local_file(path: Path) -> Path:
+    """`path`, after making sure that it is a readable file with something in it; MediaError otherwise."""
+    if "://" in str(path):
+        raise MediaError(f"{path}: avtool reads local files only; download the film first")
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; name a film inside it")
+    if not path.exists():
+        raise MediaError(f"{path} does not exist{_nearest(path)}")
+    if not path.is_file():
+        raise MediaError(f"{path} is not an ordinary file; give the film as a file")
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"{path} is empty (0 bytes); copy or record it again")
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}") from error
+    return path
+
+
+def opened(path: Path) -> InputContainer:
+    """The container in `path`, to be closed by the caller (it is a context manager).
+
+    Raises MediaError where the file is missing, not media, cut short, or a playlist.
+    """
+    local_file(path)
+    try:
+        # "file:" keeps names such as "concat:x" files; the white lists keep the media inside this file.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+    except av.error.ArgumentError as error:
+        raise MediaError(f"{path} is a playlist or no film format; give the film file itself") from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(f"{path} {_why_unreadable(path)}") from error
+
+
+def packets(container: InputContainer, streams: Iterable[Stream]) -> Iterator[av.Packet]:
+    """The packets of `streams` to the end of the file, going on after stretches that cannot be read."""
+    streams, failures = tuple(streams), 0
+    reading = container.demux(streams)
+    while failures < _READ_ERRORS_IN_A_ROW:
+        try:
+            packet = next(reading)
+        except StopIteration:
+            return
+        except av.error.FFmpegError:
+            failures += 1
+            reading = container.demux(streams)
+        except IndexError:
+            return  # PyAV's own end of a file in which damage conjured up new streams
+        else:
+            if packet.size:
+                failures = 0
+                yield packet
+
+
+def _nearest(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f" (neither does the folder {path.parent})"
+    names = {entry.name.lower(): entry.name for entry in path.parent.iterdir() if entry.is_file()}
+    close = difflib.get_close_matches(path.name.lower(), names, n=1)
+    return f"; did you mean {path.with_name(names[close[0]])}?" if close else ""
+
+
+def _why_unreadable(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[4:8] in (b"ftyp", b"mdat", b"wide", b"skip", b"free"):
+        return "is cut short or damaged: its index (moov) is missing; copy or record it again"
+    if not any(byte < 9 for byte in head):
+        return "is a text, not a film"
+    return "is damaged or no film; check that it plays, or copy it again"

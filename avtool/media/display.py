@@ -1,0 +1,109 @@
+"""From decoded frames to the displayed picture: deinterlaced, upright, in square pixels, standard range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.filter import Graph
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from avtool.media import hdr
+from avtool.media.container import MICROSECONDS
+from avtool.media.probe import VideoStream
+
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
+_HD = 720  # lines from which an unmarked picture is BT.709, as players take it
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # BT.709
+
+
+class Screen:
+    """Shows frames of one film at any size, through one shared reformatter a size and colour."""
+
+    def __init__(self, video: VideoStream) -> None:
+        self._video = video
+        self._reformatters: dict[tuple[int, int, str], VideoReformatter] = {}
+
+    def show(self, frame: av.VideoFrame, size: tuple[int, int] | None, gray: bool) -> np.ndarray:
+        """The displayed picture: RGB uint8 (height, width, 3), or its luma (height, width) if `gray`.
+
+        `size` is (height, width); None is the size as displayed.
+        """
+        height, width = size or (self._video.height, self._video.width)
+        if self._video.rotation % 180:
+            height, width = width, height
+        if self._video.hdr:
+            picture = hdr.to_sdr(self._scaled(frame, height, width, "rgb48le"), self._video.hdr)
+            picture = (picture @ _LUMA).astype(np.uint8) if gray else picture
+        else:
+            picture = self._scaled(frame, height, width, "gray" if gray else "rgb24")
+        return np.rot90(picture, self._video.rotation // 90)
+
+    def _scaled(self, frame: av.VideoFrame, height: int, width: int, form: str) -> np.ndarray:
+        reformatter = self._reformatters.setdefault((height, width, form), VideoReformatter())
+        unmarked = Colorspace.ITU709 if frame.height >= _HD else Colorspace.ITU601
+        plane = reformatter.reformat(
+            frame,
+            width,
+            height,
+            form,
+            src_colorspace=unmarked if frame.colorspace == _UNSPECIFIED else None,
+            interpolation=Interpolation.FAST_BILINEAR,
+            threads=1,  # the decoder has the others; slices of small pictures cost more than they save
+        ).planes[0]
+        deep = form == "rgb48le"
+        rows = np.frombuffer(plane, np.uint16 if deep else np.uint8).reshape(height, -1)
+        return rows[:, :width] if form == "gray" else rows[:, : 3 * width].reshape(height, width, 3)
+
+
+class Deinterlacer:
+    """Passes progressive frames on as they are; from the first interlaced one on, all go through bwdif.
+
+    Frames come and go with their times in microseconds; bwdif holds one back until it has seen the next.
+    """
+
+    def __init__(self) -> None:
+        self._graph: Graph | None = None
+        self._kind: tuple[int, int, str] | None = None
+
+    def feed(self, time: int, frame: av.VideoFrame) -> Iterator[tuple[int, av.VideoFrame]]:
+        kind = (frame.width, frame.height, frame.format.name)
+        if self._graph is not None and kind != self._kind:
+            yield from self.flush()
+        if self._graph is None:
+            if not frame.interlaced_frame:
+                yield time, frame
+                return
+            self._graph, self._kind = _bwdif(frame), kind
+        frame.pts, frame.time_base = time, MICROSECONDS
+        self._graph.push(frame)
+        yield from self._pull()
+
+    def flush(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """What is held back, at the end."""
+        if self._graph is not None:
+            self._graph.push(None)
+            yield from self._pull()
+            self._graph = None
+
+    def _pull(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        assert self._graph is not None
+        while True:
+            try:
+                frame = self._graph.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(frame, av.VideoFrame) and frame.pts is not None
+            yield round(frame.pts * Fraction(frame.time_base) / MICROSECONDS), frame
+
+
+def _bwdif(frame: av.VideoFrame) -> Graph:
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=MICROSECONDS),
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
