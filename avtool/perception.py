@@ -30,6 +30,7 @@ from avtool.workspace import Workspace, key
 if TYPE_CHECKING:
     from avtool.cast import Cast
     from avtool.media.probe import Probe
+    from avtool.perceive.characters import Bank
     from avtool.perceive.people import Crowd
     from avtool.settings import Settings
 
@@ -105,14 +106,8 @@ class Perception:
         if not missing:
             return
         from avtool.media import frames
-        from avtool.perceive.look import Looks
-        from avtool.perceive.people import People
-        from avtool.perceive.shots import Shots
-        from avtool.perceive.tags import Tags
-        from avtool.perceive.text import Texts
 
-        makers = {"shots": Shots, "looks": Looks, "people": People, "tags": Tags, "texts": Texts}
-        watching = {sense: makers[sense]() for sense in missing}
+        watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
         damaged = frames.show(
             self.source, list(watching.values()), span=self.span, progress=self._report("watching")
         )
@@ -209,17 +204,28 @@ class Perception:
     def sightings(self) -> list[Sighting]:
         if self.cast is None:
             return []
-        from avtool.cast import digest
         from avtool.perceive import characters
 
-        stage_key = self.key(
-            "characters", self._sight_key("people"), digest(self.cast), self.settings.name_confidence
-        )
-        found = self.work.load("characters", stage_key, Sighting)
+        found = self.work.load("characters", self._characters_key(), Sighting)
         if found is None:
-            found = characters.recognise(self.crowd, characters.bank(self.cast), self.settings)
-            self.work.save("characters", stage_key, found)
+            found = characters.recognise(self.crowd, self.bank, self.settings)
+            self.work.save("characters", self._characters_key(), found)
         return found
+
+    def _characters_key(self) -> str:
+        from avtool.cast import digest
+
+        settings = self.settings.name_confidence, self.settings.name_margin
+        return self.key("characters", self._sight_key("people"), self.cast and digest(self.cast), settings)
+
+    @cached_property
+    def bank(self) -> Bank | None:
+        """The faces of the cast; None without a cast, and where everybody has been recognised already."""
+        if self.cast is None or self.work.has("characters", self._characters_key()):
+            return None
+        from avtool.perceive import characters
+
+        return characters.bank(self.cast)
 
     @cached_property
     def actions(self) -> list[Action]:
@@ -233,7 +239,8 @@ class Perception:
         return found
 
     def film(self) -> Film:
-        """Everything, for the narrator."""
+        """Everything, for the narrator. What the user gave (cast, subtitles) is read before the long work."""
+        _ = self.bank, self.speech
         self.see(*SIGHT)
         return Film(
             path=self.source.path,
@@ -257,6 +264,24 @@ class Perception:
             return None
         total = self.span.duration
         return lambda done: progress(stage, done, total)
+
+
+def watchers(film: Probe) -> dict[str, Any]:
+    """A fresh perceiver for every sense of sight."""
+    from avtool.perceive.look import Looks
+    from avtool.perceive.people import People
+    from avtool.perceive.shots import Shots
+    from avtool.perceive.tags import Tags
+    from avtool.perceive.text import Texts
+
+    picture = film.picture
+    return {
+        "shots": Shots(),
+        "looks": Looks(),
+        "people": People(picture.height, picture.width),
+        "tags": Tags(),
+        "texts": Texts(),
+    }
 
 
 def _with_needs(senses: Iterable[str]) -> list[str]:

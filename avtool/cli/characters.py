@@ -70,7 +70,7 @@ def find(
             )
             sightings = seen.sightings
         if json:
-            as_json("characters", film=str(film), characters=sightings)
+            as_json("characters", film=str(film), records=sightings)
             return
         columns = ("name", "confidence", "shot", "time", "track", "faces", "runner-up")
         rows = [

@@ -1,0 +1,5 @@
+"""`python -m avtool` is the command line."""
+
+from avtool.cli.main import main
+
+main()

@@ -1,0 +1,224 @@
+"""How long describe takes and how much memory, as ratios against its peers in the same run.
+
+    uv run python bench/describe.py                    speed
+    uv run python bench/describe.py --memory           peak memory of 10 and 60 minutes as well (slow)
+
+Everything is measured on the example film (720p), looped. The peers: a bare PyAV decode of the same file, one
+decord pass with full RGB, and whisperx alone with the same model and threads. Writes bench/out/describe.{txt,png}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).parent
+EXAMPLE = HERE.parent / "examples" / "the-quiet-street.mp4"
+CAST = HERE.parent / "examples" / "cast.json"
+OUT = HERE / "out"
+
+
+def looped(seconds: float, folder: Path) -> Path:
+    """The example film again and again, `seconds` long."""
+    import imageio_ffmpeg
+
+    film = folder / f"{seconds:.0f}s.mp4"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-stream_loop", "-1", "-i", str(EXAMPLE),
+        "-t", str(seconds), "-c", "copy", str(film),
+    ]  # fmt: skip
+    subprocess.run(command, check=True)
+    return film
+
+
+def timed(job: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    job()
+    return time.perf_counter() - began
+
+
+def bare_decode(film: Path) -> None:
+    import av
+
+    with av.open(str(film)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        for _ in container.decode(stream):
+            pass
+
+
+def decord_pass(film: Path) -> None:
+    import decord
+
+    reader = decord.VideoReader(str(film))
+    for number in range(len(reader)):
+        reader[number].asnumpy()
+
+
+def reading(film: Path) -> None:
+    """The one pass with every perceiver's rates and sizes, but nobody looking."""
+    from avtool.media import frames
+    from avtool.media.probe import probe
+    from avtool.perception import watchers
+
+    class Blind:
+        def __init__(self, perceiver) -> None:
+            self.fps, self.size, self.gray = perceiver.fps, perceiver.size, perceiver.gray
+
+        def see(self, times, frames) -> None:
+            pass
+
+        def finish(self) -> None:
+            pass
+
+    source = probe(film)
+    frames.show(source, [Blind(perceiver) for perceiver in watchers(source).values()])
+
+
+def transcription(film: Path) -> None:
+    """whisperx alone, as describe runs it."""
+    from avtool.media import audio
+    from avtool.media.probe import probe
+    from avtool.perceive import transcript
+
+    transcript.bench(audio.blocks(probe(film)))
+
+
+@contextmanager
+def stopwatches() -> Iterator[dict[str, float]]:
+    """Seconds spent inside each stage of describe while the block runs."""
+    from avtool import gaps, schedule
+    from avtool.narrate import facts, style
+    from avtool.perceive import actions, characters, look, people, shots, speech, tags, text
+
+    seconds: dict[str, float] = defaultdict(float)
+    watched = [
+        (shots.Shots, "see", "shots"), (shots.Shots, "finish", "shots"), (look.Looks, "see", "looks"),
+        (people.People, "see", "people"), (people.People, "finish", "people"), (people.People, "people", "people"),
+        (tags.Tags, "see", "tags"), (text.Texts, "see", "text"), (text.Texts, "texts", "text"),
+        (speech, "listen", "speech"), (gaps, "find", "gaps"), (characters, "bank", "characters"),
+        (characters, "recognise", "characters"), (actions, "act", "actions"), (facts, "candidates", "narration"),
+        (schedule, "plan", "schedule"), (style, "check", "rules"),
+    ]  # fmt: skip
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in watched]
+
+    def watch(stage: str, function: Callable) -> Callable:
+        def wrapped(*args, **kwargs):
+            began = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                seconds[stage] += time.perf_counter() - began
+
+        return wrapped
+
+    for owner, name, stage in watched:
+        setattr(owner, name, watch(stage, getattr(owner, name)))
+    try:
+        yield seconds
+    finally:
+        for owner, name, function in before:
+            setattr(owner, name, function)
+
+
+def command(*arguments: str) -> tuple[float, float]:
+    """Seconds and peak memory (MB) of one avtool command as a process of its own."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "avtool", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"avtool {' '.join(arguments)} ended with {process.returncode}")
+    return time.perf_counter() - began, usage.ru_maxrss / 1024
+
+
+def speed(seconds: float, folder: Path) -> tuple[list[str], dict[str, float]]:
+    """The lines of the report and the seconds of each stage."""
+    import avtool
+
+    film = looped(seconds, folder)
+    for warm in (bare_decode, transcription):
+        warm(film)
+    decode = min(timed(lambda: bare_decode(film)) for _ in range(3))
+    read = min(timed(lambda: reading(film)) for _ in range(3))
+    decord = timed(lambda: decord_pass(film))
+    speech_alone = min(timed(lambda: transcription(film)) for _ in range(3))
+    with stopwatches() as stages:
+        whole = timed(lambda: avtool.describe(film, CAST, work=folder / "work"))
+    work = ["--work", str(folder / "work"), "--cast", str(CAST), "-o", f"{folder}/"]
+    again = command("describe", str(film), *work)[0]
+    start = min(command("--help")[0] for _ in range(3))
+    stages = dict(sorted(stages.items(), key=lambda item: -item[1]))
+    stages["reading and the rest"] = max(0.0, whole - sum(stages.values()))
+    lines = [
+        f"film: {seconds:.0f} s of 720p, {os.cpu_count()} cores",
+        f"describe                        {whole:7.2f} s   {seconds / whole:.1f}x real time",
+        f"describe / transcription alone  {whole / speech_alone:7.2f}     ({speech_alone:.2f} s)",
+        f"reading / bare PyAV decode      {read / decode:7.2f}     ({read:.2f} s / {decode:.2f} s)",
+        f"decord pass / bare PyAV decode  {decord / decode:7.2f}     ({decord:.2f} s)",
+        f"second run, nothing changed     {again - start:7.2f} s   after start-up ({start:.2f} s, --help)",
+        "",
+        *(f"{stage:<24}{used:8.2f} s {used / whole:6.1%}" for stage, used in stages.items()),
+    ]
+    return lines, stages
+
+
+def memory(folder: Path) -> list[str]:
+    lines = []
+    peaks = []
+    for minutes in (10, 60):
+        film = looped(60 * minutes, folder)
+        used, peak = command("describe", str(film), "--cast", str(CAST), "-o", f"{folder}/", "--force",
+                             "--work", str(folder / f"work-{minutes}"))  # fmt: skip
+        peaks.append(peak)
+        lines.append(f"{minutes} minutes: peak {peak:.0f} MB, {60 * minutes / used:.1f}x real time")
+    lines.append(f"60 minutes take {peaks[1] - peaks[0]:.0f} MB more than 10")
+    return lines
+
+
+def picture(stages: dict[str, float], file: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 0.4 * len(stages) + 1.2), layout="constrained")
+    bars = axes.barh(list(stages), list(stages.values()), color="#3b6ea5")
+    axes.bar_label(bars, fmt="%.1f s", padding=3)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds")
+    axes.set_title("Where describe spends its time")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=168, help="length of the film for speed")
+    parser.add_argument("--memory", action="store_true", help="measure 10 and 60 minutes too")
+    options = parser.parse_args()
+    OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        lines, stages = speed(options.seconds, Path(folder))
+        if options.memory:
+            lines += ["", *memory(Path(folder))]
+    picture(stages, OUT / "describe.png")
+    report = "\n".join(lines)
+    (OUT / "describe.txt").write_text(report + "\n")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()
