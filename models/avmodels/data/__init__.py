@@ -1,0 +1,1 @@
+"""Reading clips, and the transforms of pictures and sound that systems share."""
