@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.error import ArgumentError, FFmpegError
 from av.stream import Stream
 
 from avtool.errors import MediaError
@@ -52,9 +53,9 @@ def opened(path: Path) -> InputContainer:
     try:
         # "file:" keeps names such as "concat:x" files; the white lists keep the media inside this file.
         return av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
-    except av.error.ArgumentError as error:
+    except ArgumentError as error:
         raise MediaError(f"{path} is a playlist or no film format; give the film file itself") from error
-    except (av.error.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         raise MediaError(f"{path} {_why_unreadable(path)}") from error
 
 
@@ -67,7 +68,7 @@ def packets(container: InputContainer, streams: Iterable[Stream]) -> Iterator[av
             packet = next(reading)
         except StopIteration:
             return
-        except av.error.FFmpegError:
+        except FFmpegError:
             failures += 1
             reading = container.demux(streams)
         except IndexError:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 import av
 import numpy as np
+from av.error import BlockingIOError, EOFError
 from av.filter import Graph
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from avtool.media import hdr
 from avtool.media.container import MICROSECONDS
-from avtool.media.probe import VideoStream
+from avtool.media.probe import VideoStream, microseconds
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD = 720  # lines from which an unmarked picture is BT.709, as players take it
@@ -57,7 +57,9 @@ class Screen:
         shrinks = height * width < frame.height * frame.width
         way = Interpolation.AREA if shrinks else Interpolation.BILINEAR
         plane = self._scaled(frame, height, width, form, way).planes[0]
-        rows = np.frombuffer(plane, np.uint16 if form == "rgb48le" else np.uint8).reshape(height, -1)
+        rows = np.frombuffer(memoryview(plane), np.uint16 if form == "rgb48le" else np.uint8).reshape(
+            height, -1
+        )
         return rows[:, :width] if form == "gray" else rows[:, : 3 * width].reshape(height, width, 3)
 
     def _small(self, frame: av.VideoFrame, nth: int) -> av.VideoFrame:
@@ -118,10 +120,10 @@ def _pulled(graph: Graph) -> Iterator[tuple[int, av.VideoFrame]]:
     while True:
         try:
             frame = graph.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
+        except (BlockingIOError, EOFError):
             return
-        assert isinstance(frame, av.VideoFrame) and frame.pts is not None
-        yield round(frame.pts * Fraction(frame.time_base) / MICROSECONDS), frame
+        assert isinstance(frame, av.VideoFrame) and frame.pts is not None and frame.time_base is not None
+        yield microseconds(frame.pts, frame.time_base), frame
 
 
 def _bwdif(frame: av.VideoFrame) -> Graph:

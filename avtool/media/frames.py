@@ -12,6 +12,7 @@ from itertools import chain
 
 import av
 import numpy as np
+from av.error import FFmpegError
 
 from avtool.media.container import MICROSECONDS, opened, packets
 from avtool.media.display import Deinterlacer, Screen
@@ -47,12 +48,14 @@ def show(
     span = span or film.span
     reading = _Reading(film, _views(perceivers), span)
     reading.start()
+    done = 0
     try:
         for view, times, frames in reading.batches():
             for perceiver in view.perceivers:
                 perceiver.see(times, frames)
+            done = max(done, int(times[-1]) - span.start)
             if progress is not None:
-                progress(int(times[-1]) - span.start)
+                progress(done)
     finally:
         reading.stop()
     if progress is not None:
@@ -240,7 +243,7 @@ class _Decoder:
         try:
             timestamp = (time + self._film.origin) * MICROSECONDS / self._stream.time_base
             self._container.seek(int(timestamp), stream=self._stream)
-        except av.error.FFmpegError:
+        except FFmpegError:
             return False
         self._next = time
         return True
@@ -256,7 +259,7 @@ class _Decoder:
         for packet in chain(packets(self._container, [self._stream]), [None]):
             try:
                 frames = self._stream.decode(packet)
-            except av.error.FFmpegError:
+            except FFmpegError:
                 self._doubt = _DOUBT
                 continue
             if packet is not None and packet.is_corrupt:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Disposition, Stream
 from av.video.reformatter import ColorTrc
 
@@ -217,7 +218,7 @@ def _first_frame(container: InputContainer, stream: av.VideoStream) -> tuple[av.
 def _decode(stream: av.VideoStream, packet: av.Packet | None) -> list[av.VideoFrame]:
     try:
         return stream.decode(packet)
-    except av.error.FFmpegError:
+    except FFmpegError:
         return []
 
 
@@ -313,8 +314,8 @@ def _tagged_end(stream: Stream) -> int | None:
 def _chapters(container: InputContainer, origin: int) -> list[Chapter]:
     chapters = []
     for chapter in container.chapters():
-        start = max(0, microseconds(chapter["start"], chapter["time_base"]) - origin)
-        end = max(start, microseconds(chapter["end"], chapter["time_base"]) - origin)
+        start = max(0, microseconds(chapter["start"], chapter["time_base"] or MICROSECONDS) - origin)
+        end = max(start, microseconds(chapter["end"], chapter["time_base"] or MICROSECONDS) - origin)
         chapters.append(Chapter(Span(start, end), chapter["metadata"].get("title")))
     return chapters
 

@@ -1,0 +1,202 @@
+"""Sound of a film: 16 kHz mono in blocks for analysis, and a track's original sound for mixing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+
+from avtool.errors import MediaError, ResourceError, UsageError
+from avtool.media.container import FORMATS, MICROSECONDS, opened, packets
+from avtool.media.probe import AudioStream, Probe, microseconds
+from avtool.timeline import SECOND, Span
+
+RATE = 16_000  # samples a second for analysis
+
+# Dialogue of a surround mix is in the centre; left and right are kept at a quarter each, so that a mix whose
+# centre is empty is still heard. Surrounds and bass are left out.
+_SURROUND = {"FC": 1.0, "FL": 0.25, "FR": 0.25}
+_JITTER = RATE // 50  # samples between a frame's time and the end of the last that count as rounding (20 ms)
+_PREROLL = SECOND // 2  # decoders of compressed sound need some before the first whole sample
+
+
+def choose(film: Probe, track: int | None = None) -> AudioStream | None:
+    """The `track`-th audio track from 0; by default the film's own default one that is not audio description.
+
+    None where the film has no sound. Raises UsageError where there is no such track.
+    """
+    if track is not None:
+        if 0 <= track < len(film.audio):
+            return film.audio[track]
+        raise UsageError(f"{film.path} has no audio track {track}; {_listed(film)}")
+    return min(film.audio, key=lambda stream: (stream.description, not stream.default), default=None)
+
+
+def blocks(
+    film: Probe, track: int | None = None, span: Span | None = None, seconds: float = 30
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The sound of `span` for analysis: float32 mono at 16 kHz, `seconds` long (the last one shorter).
+
+    Each block comes with the time of its first sample in microseconds. The blocks cover the span without a break:
+    where the track has not begun, has ended or cannot be decoded there is silence. A film without sound has no
+    blocks. Raises UsageError where there is no such track.
+    """
+    stream = choose(film, track)
+    return iter(()) if stream is None else _blocks(film, stream, span or film.span, round(seconds * RATE))
+
+
+def extract(film: Probe, track: int | None, path: Path) -> None:
+    """Write the track's sound as it is (channels, sample rate; float samples) to the WAV file `path`.
+
+    The file begins at the film's zero and is as long as the film, with silence where the track has nothing.
+    Raises UsageError where there is no such track, MediaError where it cannot be decoded, ResourceError where
+    the disk is full.
+    """
+    import ffmpeg
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    stream = choose(film, track)
+    if stream is None:
+        raise MediaError(f"{film.path} has no sound to extract")
+    beside = path.with_name(f".{path.name}.part")
+    length = film.duration / SECOND
+    source = ffmpeg.input(f"file:{film.path}", protocol_whitelist="file", format_whitelist=FORMATS)
+    sound = (
+        source[str(stream.index)]
+        .filter("aresample", **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
+        .filter("apad", whole_dur=length)
+        .filter("atrim", duration=length)
+    )
+    written = sound.output(f"file:{beside}", format="wav", acodec="pcm_f32le", rf64="auto")
+    try:
+        written.global_args("-nostdin", "-v", "error").run(
+            cmd=get_ffmpeg_exe(), capture_stderr=True, overwrite_output=True
+        )
+        os.replace(beside, path)
+    except ffmpeg.Error as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        if "No space left" in said[-1]:
+            raise ResourceError(f"no space left on the disk for {path}") from error
+        raise MediaError(f"the sound of {film.path} cannot be extracted: {said[-1]}") from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _listed(film: Probe) -> str:
+    if not film.audio:
+        return "it has no sound"
+    tracks = (
+        " ".join(filter(None, (f"{n}:", stream.language, stream.title, stream.layout)))
+        for n, stream in enumerate(film.audio)
+    )
+    return f"it has {', '.join(tracks)}"
+
+
+def _blocks(film: Probe, stream: AudioStream, span: Span, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    first, total = _samples(span.start), _samples(span.duration)
+    begin, block = 0, np.zeros(min(size, total), np.float32)
+    at = 0  # up to here the span is written; of sound that overlaps, the earlier run stays
+    # The last run is nothing at the span's end: it brings the silence before it.
+    for position, samples in chain(_runs(film, stream, span), [(first + total, np.zeros(0, np.float32))]):
+        start = position - first
+        samples = samples[max(0, at - start) :]
+        at = max(at, start)
+        while begin < total:
+            end = begin + len(block)
+            part = samples[: max(0, end - at)]
+            block[at - begin : at - begin + len(part)] = part
+            samples, at = samples[len(part) :], at + len(part)
+            if at < end:
+                break
+            yield span.start + begin * SECOND // RATE, block
+            begin, block = end, np.zeros(min(size, total - end), np.float32)
+
+
+def _runs(film: Probe, track: AudioStream, span: Span) -> Iterator[tuple[int, np.ndarray]]:
+    """Pieces of sound from `span`, perhaps a little more, each with its place in samples from the film's zero."""
+    with opened(film.path) as container:
+        stream = container.streams[track.index]
+        assert isinstance(stream, av.AudioStream) and stream.time_base is not None
+        if span.start > _PREROLL:
+            timestamp = int((span.start - _PREROLL + film.origin) * MICROSECONDS / stream.time_base)
+            with suppress(FFmpegError):  # where a container cannot seek, it is read from its beginning
+                container.seek(timestamp, stream=stream)
+        run: _Run | None = None
+        for frame in _frames(container, stream):
+            if frame.pts is None or frame.time_base is None:
+                place = run.end if run else 0
+            else:
+                place = _samples(microseconds(frame.pts, frame.time_base) - film.origin)
+            if place >= _samples(span.end):
+                break
+            if run is None or not run.goes_on(place, frame):
+                if run is not None:
+                    yield from run.close()
+                run = _Run(place, frame)
+            yield from run.feed(frame)
+        if run is not None:
+            yield from run.close()
+
+
+def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    for packet in chain(packets(container, [stream]), [None]):
+        with suppress(FFmpegError):  # a packet that cannot be decoded leaves a hole, which is silence
+            yield from stream.decode(packet)
+
+
+class _Run:
+    """An unbroken stretch of one kind of sound on its way to 16 kHz mono."""
+
+    def __init__(self, place: int, frame: av.AudioFrame) -> None:
+        self._kind = _kind(frame)
+        self._weights = _mix([channel.name for channel in frame.layout.channels])
+        self._resampler = av.AudioResampler("fltp", frame.layout, RATE)
+        self._place = place  # of the next sample to come out
+        self._begin = place
+        self._heard = 0.0  # seconds fed
+
+    @property
+    def end(self) -> int:
+        """The place where the sound fed so far ends."""
+        return self._begin + round(self._heard * RATE)
+
+    def goes_on(self, place: int, frame: av.AudioFrame) -> bool:
+        """Whether `frame`, at `place`, follows without a break."""
+        return _kind(frame) == self._kind and abs(place - self.end) <= _JITTER
+
+    def feed(self, frame: av.AudioFrame) -> Iterator[tuple[int, np.ndarray]]:
+        self._heard += frame.samples / frame.sample_rate
+        yield from self._mixed(self._resampler.resample(frame))
+
+    def close(self) -> Iterator[tuple[int, np.ndarray]]:
+        """What the resampler still holds."""
+        yield from self._mixed(self._resampler.resample(None))
+
+    def _mixed(self, frames: Sequence[av.AudioFrame | None]) -> Iterator[tuple[int, np.ndarray]]:
+        for frame in filter(None, frames):
+            yield self._place, self._weights @ frame.to_ndarray()
+            self._place += frame.samples
+
+
+def _kind(frame: av.AudioFrame) -> tuple[str, str, int]:
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _mix(channels: list[str]) -> np.ndarray:
+    """The weight of each channel in the mono mix; they add up to 1."""
+    if "FC" in channels and len(channels) > 2:
+        weights = np.array([_SURROUND.get(name, 0.0) for name in channels], np.float32)
+    else:
+        weights = np.array([name != "LFE" for name in channels], np.float32)
+    return weights / max(weights.sum(), 1)
+
+
+def _samples(time: int) -> int:
+    return round(time * RATE / SECOND)
