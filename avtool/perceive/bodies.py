@@ -13,6 +13,8 @@ SIDE = 256
 MARGIN = 1.25  # side of the square shown, in longer sides of the person's box
 SEEN = 0.3  # keypoints that score above it lie where they say
 
+SAME = 0.15  # two bodies nearer than this, in extents of what is seen of them, are one
+
 
 class Joint(IntEnum):
     """Row of each keypoint; left and right are the person's own."""
@@ -34,6 +36,19 @@ class Joint(IntEnum):
     RIGHT_KNEE = 14
     LEFT_ANKLE = 15
     RIGHT_ANKLE = 16
+
+
+def same(first: np.ndarray, second: np.ndarray, aspect: float) -> bool:
+    """Whether two sets of keypoints (17, 3) are of one body: what both show lies at one place.
+
+    `aspect` is the picture's width over its height.
+    """
+    both = (first[:, 2] > SEEN) & (second[:, 2] > SEEN)
+    if both.sum() < 3:
+        return False
+    points = np.stack((first[both], second[both]))[..., :2] * (aspect, 1)
+    extent = (points.max(1) - points.min(1)).max()
+    return bool(np.median(np.linalg.norm(points[0] - points[1], axis=1)) < SAME * extent)
 
 
 def pose(frame: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ MESH_SIDE = 192
 MESH_MARGIN = 1.5  # side of the square shown to Face Mesh, in longer sides of the landmarks' box
 MESH_PER_DETECTION = 1.07  # longer side of the landmarks' box, in sides of the detector's box
 FLAG = 0.8  # Face Mesh's own probability that it sees a face
+UPRIGHT = 8  # degrees by which the base of the nose stands out before the forehead of a level face
 CLEAR = 80  # pixels: a wider face is described no better
 CHIP_SIDE = 150
 CHIP_PADDING = 0.25
@@ -90,27 +91,26 @@ def head(frame: np.ndarray, box: np.ndarray, keypoints: np.ndarray) -> Head | No
     return Head(float(x), float(y), float(side)) if side >= SMALLEST else None
 
 
-def find(frame: np.ndarray, guess: Head) -> tuple[Face, np.ndarray] | None:
-    """The face nearest to `guess` and its aligned chip (150, 150, 3), or None where there is none."""
+def find(frame: np.ndarray, guess: Head) -> tuple[Face, np.ndarray | None] | None:
+    """The face at `guess` and its aligned chip (150, 150, 3), or None where there is none.
+
+    Where the detector misses it (a profile, dark glasses) Face Mesh may still see it: then there is no chip.
+    """
     square = around(guess.x, guess.y, guess.side * DETECTOR_SIDE / DETECTOR_FACE)
     crop = cut(frame, square, DETECTOR_SIDE)
-    scale = square.side / DETECTOR_SIDE
     middle = DETECTOR_SIDE / 2
-    rectangles = [
-        rectangle
-        for rectangle in _detector()(crop, 0)
-        if max(abs(rectangle.center().x - middle), abs(rectangle.center().y - middle)) < DETECTOR_FACE / 2
-    ]
-    if not rectangles:
-        return None
-    nearest = min(
-        rectangles,
-        key=lambda rectangle: abs(rectangle.center().x - middle) + abs(rectangle.center().y - middle),
-    )
-    return _read(frame, crop, nearest, square.left, square.top, scale)
+
+    def off(rectangle: Any) -> float:
+        return max(abs(rectangle.center().x - middle), abs(rectangle.center().y - middle))
+
+    nearest = min(_detector()(crop, 0), key=off, default=None)
+    if nearest is not None and off(nearest) < DETECTOR_FACE / 2:
+        return _read(frame, crop, nearest, square.left, square.top, square.side / DETECTOR_SIDE)
+    face = measure(frame, around(guess.x, guess.y, guess.side * MESH_PER_DETECTION * MESH_MARGIN))
+    return (face, None) if face else None
 
 
-def find_close_up(frame: np.ndarray) -> tuple[Face, np.ndarray] | None:
+def find_close_up(frame: np.ndarray) -> tuple[Face, np.ndarray | None] | None:
     """The largest face of a picture, where it takes at least a quarter of the width; and its chip."""
     import cv2
 
@@ -147,7 +147,20 @@ def follow(frame: np.ndarray, box: np.ndarray) -> Face | None:
 
 
 def measure(frame: np.ndarray, square: Square) -> Face | None:
-    """The face that `square` shows, or None where Face Mesh sees none."""
+    """The face that `square` shows more or less, or None where Face Mesh sees none.
+
+    Its landmarks tell where the face really is: read once more from there, they shake less.
+    """
+    rough = _mesh(frame, square)
+    if rough is None:
+        return None
+    x, y = (rough.box[:2] + rough.box[2:]) / 2 * (frame.shape[1], frame.shape[0])
+    across, down = (rough.box[2:] - rough.box[:2]) * (frame.shape[1], frame.shape[0])
+    return _mesh(frame, around(x, y, max(across, down) * MESH_MARGIN))
+
+
+def _mesh(frame: np.ndarray, square: Square) -> Face | None:
+    """What Face Mesh reads off `square`."""
     image = cut(frame, square, MESH_SIDE)[None].astype(np.float32) / 255
     flag, landmarks = run("facemesh-192", image, ["face_flag", "landmarks"])
     flag = float(flag[0, 0])
@@ -159,9 +172,9 @@ def measure(frame: np.ndarray, square: Square) -> Face | None:
     box = (corners + (square.left, square.top) * 2) / (width, height, width, height)
 
     across = points[263] - points[33]  # outer corner of the right eye to that of the left
-    down = points[152] - points[10]  # forehead to chin
+    down = points[2] - points[10]  # forehead to the base of the nose, which the jaw does not move
     yaw = float(np.degrees(np.arctan2(across[2], across[0])))
-    pitch = float(np.degrees(np.arctan2(down[2], down[1])))
+    pitch = -float(np.degrees(np.arctan2(down[2], down[1]))) - UPRIGHT
     mouth = _distance(points, 61, 291)
     level = across[:2] / np.hypot(*across[:2])
     below = np.array((-level[1], level[0]))  # unit vector down the face

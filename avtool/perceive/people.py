@@ -1,7 +1,7 @@
 """The sense for people: who and what is in the picture, followed, with bodies and faces.
 
 Every other frame is looked at in full (objects, bodies, faces); on the one between, only what moves fast is read
-again: the mouths of known faces and the legs of people seen whole. The shots are not known during the pass; a
+again: the limbs of the nearest people and the mouths of known faces. The shots are not known during the pass; a
 rough guess at cuts decides only where the effort goes.
 """
 
@@ -13,18 +13,18 @@ import cv2
 import numpy as np
 
 from avtool.perceive import bodies, faces, objects, tracks
-from avtool.perceive.bodies import SEEN, Joint
+from avtool.perceive.bodies import SEEN
 from avtool.perceive.objects import PERSON
 from avtool.perceive.tracks import BODY, BOX, FACE, MEASURES, Crowd, Follower
 from avtool.timeline import SECOND, Shot
 
 HEIGHT = 720  # pixels: taller pictures are looked at in this size
+GLANCED = 2  # of the largest people are read on the frames between
 BODIES = 4  # of the largest people in a frame are read; the others are followed by their boxes
 BELIEVED = 5  # keypoints that must be seen on somebody whom the detector is unsure of
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
 STRETCH = int(0.5 * SECOND)  # the n-th descriptor of a chain is of the best face of a stretch n times this
-LEGS = [Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Chain:
 
     box: np.ndarray
     face: np.ndarray | None = None  # its box
-    walks: bool = False
+    posed: bool = False  # whether its body is among those read on the last full look
     since: int = 0
     described: int = 0
     chip: np.ndarray | None = None
@@ -102,17 +102,10 @@ class People:
     def _look(self, time: int, frame: np.ndarray) -> None:
         """Find everything in a frame, follow it, and read the people."""
         found = objects.detect(frame)
-        areas = (found.boxes[:, 2:] - found.boxes[:, :2]).prod(1)
-        persons = np.flatnonzero(found.labels == PERSON)
-        near = persons[np.argsort(-areas[persons], kind="stable")][:BODIES]
-        poses = {row: bodies.pose(frame, found.boxes[row]) for row in near.tolist()}
-        unsure = found.scores < objects.SCORE
-        doubted = [
-            row
-            for row in np.flatnonzero(unsure).tolist()
-            if row not in poses or (poses[row][:, 2] > SEEN).sum() < BELIEVED
-        ]
-        keep = [row for row in range(len(found)) if row not in doubted]
+        persons = np.flatnonzero(found.labels == PERSON).tolist()
+        nearest = sorted(persons, key=lambda row: -area(found.boxes[row]))[:BODIES]
+        poses = {row: bodies.pose(frame, found.boxes[row]) for row in nearest}
+        keep = self._believed(found, poses)
         boxes, labels, scores = found.boxes[keep], found.labels[keep], found.scores[keep]
         poses = {keep.index(row): pose for row, pose in poses.items() if row in keep}
 
@@ -130,13 +123,26 @@ class People:
             if labels[row] != PERSON:
                 continue
             state = self._chains.get(chain) or Chain(boxes[row], since=time)
-            state.box, state.face, state.walks = boxes[row], None, False
+            state.box, state.face, state.posed = boxes[row], None, row in poses
             self._chains[chain] = seen[chain] = state
             if row in poses:
                 self._read(time, frame, chain, state, poses[row], close_up)
         for chain in [chain for chain, state in self._chains.items() if chain not in seen]:
             self._describe(self._chains[chain])
-            self._chains[chain].face, self._chains[chain].walks = None, False
+            self._chains[chain].face, self._chains[chain].posed = None, False
+
+    def _believed(self, found: objects.Objects, poses: dict[int, np.ndarray]) -> list[int]:
+        """The rows of what is there: people the detector is unsure of must show a body, and nobody is two."""
+        keep: list[int] = []
+        for row, score in enumerate(found.scores.tolist()):  # best first
+            pose = poses.get(row)
+            unsure = score < objects.SCORE and (pose is None or (pose[:, 2] > SEEN).sum() < BELIEVED)
+            twice = pose is not None and any(
+                bodies.same(pose, poses[other], self._aspect) for other in keep if other in poses
+            )
+            if not unsure and not twice:
+                keep.append(row)
+        return keep
 
     def _read(
         self,
@@ -145,11 +151,10 @@ class People:
         chain: int,
         state: Chain,
         keypoints: np.ndarray,
-        close_up: tuple[faces.Face, np.ndarray] | None,
+        close_up: tuple[faces.Face, np.ndarray | None] | None,
     ) -> None:
         """Read the body, and the face where it shows; keep the best face to be described later."""
         self._bodies.append(time, chain, keypoints)
-        state.walks = bool((keypoints[LEGS, 2] > SEEN).all())
         if close_up is None:
             guess = faces.head(frame, state.box, keypoints)
             close_up = faces.find(frame, guess) if guess else None
@@ -160,14 +165,16 @@ class People:
         if time - state.since >= STRETCH * (state.described + 1):
             self._describe(state)
             state.since = time
-        if face.quality > max(state.quality, READABLE):
+        if chip is not None and face.quality > max(state.quality, READABLE):
             state.chip, state.row, state.quality = chip, self._faces.count - 1, face.quality
 
     def _glance(self, time: int, frame: np.ndarray) -> None:
-        """Read again what moves fast: mouths and legs."""
+        """Read again what moves fast: limbs and mouths."""
+        posed = [chain for chain, state in self._chains.items() if state.posed]
+        posed.sort(key=lambda chain: -area(self._chains[chain].box))
+        for chain in posed[:GLANCED]:
+            self._bodies.append(time, chain, bodies.pose(frame, self._chains[chain].box))
         for chain, state in self._chains.items():
-            if state.walks:
-                self._bodies.append(time, chain, bodies.pose(frame, state.box))
             if state.face is not None:
                 face = faces.follow(frame, state.face)
                 if face:
@@ -195,6 +202,10 @@ class People:
         small = cv2.resize(frame, (64, 36), interpolation=cv2.INTER_AREA).mean(2)
         before, self._thumbnail = self._thumbnail, small
         return before is not None and float(np.abs(small - before).mean()) > CUT
+
+
+def area(box: np.ndarray) -> float:
+    return float((box[2] - box[0]) * (box[3] - box[1]))
 
 
 def shoulders(face: np.ndarray) -> np.ndarray:
