@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,11 +28,11 @@ _READ_ERRORS_IN_A_ROW = 50  # then the rest of the file is given up
 
 def local_file(path: Path) -> Path:
     """`path`, after making sure that it is a readable file with something in it; MediaError otherwise."""
-    if "://" in str(path):
-        raise MediaError(f"{path}: avtool reads local files only; download the film first")
     if path.is_dir():
         raise MediaError(f"{path} is a folder; name a film inside it")
     if not path.exists():
+        if re.match(r"\w{2,}:/", str(path)):
+            raise MediaError(f"{path} is no local file; download the film first")
         raise MediaError(f"{path} does not exist{_nearest(path)}")
     if not path.is_file():
         raise MediaError(f"{path} is not an ordinary file; give the film as a file")

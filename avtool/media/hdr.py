@@ -1,8 +1,8 @@
 """High dynamic range to standard: what a viewer with an ordinary screen would see, for models trained on that.
 
 The curve: PQ (SMPTE ST 2084) or HLG (ARIB STD-B67, BT.2100) to light, BT.2020 to BT.709 primaries, diffuse white
-at 203 cd/m2 (BT.2408), highlights rolled off per channel by the extended Reinhard curve with its white at
-1000 cd/m2, and the sRGB transfer.
+at 203 cd/m2 (BT.2408), each channel kept up to half of that and rolled off above by the extended Reinhard curve
+with its white at 1000 cd/m2, and the sRGB transfer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 _WHITE = 203.0  # cd/m2 of diffuse white, BT.2408
 _PEAK = 1000.0 / _WHITE  # the brightest light told apart, in diffuse whites
+_KNEE = 0.5  # light up to which nothing is changed, in diffuse whites
 _LEVELS = 1024  # of the 10-bit signal
 _BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
@@ -47,6 +48,8 @@ def _light(transfer: Literal["PQ", "HLG"]) -> np.ndarray:
 def _screen() -> np.ndarray:
     """sRGB values of light in [0, peak], at steps even in its square root."""
     light = np.linspace(0, 1, _LEVELS) ** 2 * _PEAK
-    mapped = light * (1 + light / _PEAK**2) / (1 + light)
+    above = np.maximum(light - _KNEE, 0) / (1 - _KNEE)
+    peak = (_PEAK - _KNEE) / (1 - _KNEE)
+    mapped = np.minimum(light, _KNEE) + (1 - _KNEE) * above * (1 + above / peak**2) / (1 + above)
     encoded = np.where(mapped <= 0.0031308, 12.92 * mapped, 1.055 * mapped ** (1 / 2.4) - 0.055)
     return np.round(encoded * 255).astype(np.uint8)
