@@ -20,6 +20,7 @@ threshold is 0.6 for pairs of photographs (99.4 % right on Labeled Faces in the 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,22 +82,20 @@ def recognise(crowd: Crowd, bank: Bank, settings: Settings) -> list[Sighting]:
         if names and len(rows):
             chances[number] = _chances(crowd.faces[track.id].descriptors[rows], bank, names)
     sightings: dict[int, Sighting] = {}
+    bearers: dict[tuple[int, str | None], list[Track]] = defaultdict(list)  # of a name in a shot
     for number in np.argsort(-chances.max(1, initial=0), kind="stable").tolist():
         track, chance = people[number], chances[number]
-        first, second, *_ = (
-            *sorted(zip(chance.tolist(), names, strict=True), reverse=True),
-            *[(0.0, None)] * 2,
-        )
+        ranking = sorted(zip(chance.tolist(), names, strict=True), reverse=True)
+        first, second, *_ = (*ranking, (0.0, None), (0.0, None))
+        rivals = bearers[track.shot, first[1]]
         named = (
             first[0] >= settings.name_confidence
             and first[0] - second[0] >= settings.name_margin
-            and not any(
-                sightings[other.id].name == first[1] and together(track, other)
-                for other in people
-                if other.id in sightings
-            )
+            and not any(together(track, other) for other in rivals)
         )
-        if not named:
+        if named:
+            rivals.append(track)
+        else:
             first, second = (0.0, None), first
         sightings[track.id] = Sighting(
             track=track.id,
@@ -131,6 +130,11 @@ def together(one: Track, other: Track) -> bool:
     return one.shot == other.shot and not set(one.times).isdisjoint(other.times)
 
 
+def faces_in(picture: np.ndarray) -> list[Any]:
+    """dlib's rectangles of the faces in a portrait, RGB uint8; faces under 80 pixels on a second look."""
+    return list(_detector()(picture, 0) or _detector()(picture, 1))
+
+
 def _chances(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndarray:
     """The probability (names,) that a track with `descriptors` (n, 128), n > 0, shows each character."""
     distances = np.linalg.norm(descriptors[:, None] - bank.descriptors[None], axis=2)
@@ -145,8 +149,7 @@ def _describe(name: str, image: Path) -> np.ndarray:
     import dlib
 
     picture = _read(name, image)
-    # A second look at twice the size finds faces under 80 pixels.
-    found = _detector()(picture, 0) or _detector()(picture, 1)
+    found = faces_in(picture)
     if len(found) != 1:
         told = "no face" if not found else f"{len(found)} faces"
         todo = "take a picture that shows it larger and from the front" if not found else "crop it to one"
