@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from avtool.timeline import Span, clock
+
+PIPED = 160  # columns of a table that goes to a file or another program
 
 
 def as_json(kind: str, version: int = 1, **content: Any) -> None:
@@ -35,7 +38,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
         grid.add_column(column, overflow="fold")
     for row in rows:
         grid.add_row(*(_cell(value) for value in row))
-    Console(soft_wrap=False).print(grid)
+    Console(width=None if sys.stdout.isatty() else PIPED).print(grid)
 
 
 def _cell(value: Any) -> str:

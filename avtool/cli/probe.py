@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from avtool.cli import options
 from avtool.cli.films import each
 from avtool.cli.output import as_json, table
 from avtool.cli.talk import talk
+from avtool.timeline import clock
+
+if TYPE_CHECKING:
+    from avtool.media.probe import Probe
 
 
 def probe(
@@ -30,13 +35,15 @@ def _show(path: Path, json: bool) -> None:
     if json:
         as_json("probe", film=film)
         return
-    whole = [
-        (field.name, getattr(film, field.name))
-        for field in fields(film)
-        if field.name not in ("path", "video", "audio", "subtitles")
-    ]
-    table(path.name, ("", ""), whole)
-    streams = [film.video, *film.audio, *film.subtitles]
-    for stream in filter(None, streams):
-        rows = [(field.name, getattr(stream, field.name)) for field in fields(stream)]
-        table(type(stream).__name__, ("", ""), rows)
+    apart = ("path", "video", "audio", "subtitles")
+    for title, part in ((path.name, film), *((type(s).__name__, s) for s in _streams(film))):
+        rows = [(f.name, _told(f.name, getattr(part, f.name))) for f in fields(part) if f.name not in apart]
+        table(title, ("", ""), rows)
+
+
+def _streams(film: Probe) -> list[Any]:
+    return [*filter(None, (film.video,)), *film.audio, *film.subtitles]
+
+
+def _told(name: str, value: Any) -> Any:
+    return clock(value) if name in ("start", "duration", "origin") else value
