@@ -88,7 +88,7 @@ def _primary(language: str) -> str:
 @lru_cache(maxsize=20_000)
 def _english(token: str) -> int:
     if token[0].isdecimal():
-        return sum(_english(word) for word in re.split(r"[ -]", _read_out(re.sub(r"\D", "", token))))
+        return sum(_english(word) for word in re.split(r"[ -]", read_out(re.sub(r"\D", "", token))))
     word = SYMBOLS.get(token, token).lower().replace("’", "'")
     word = TITLES.get(word, word)
     if known := _dictionary(word):
@@ -109,7 +109,7 @@ def _dictionary(word: str) -> int:
     return pronouncing.syllable_count(spoken[0]) if spoken else 0
 
 
-def _read_out(digits: str) -> str:
+def read_out(digits: str) -> str:
     """Digits in words: years in two halves, long codes and leading zeros digit by digit."""
     value = int(digits)
     if len(digits) > 9 or (digits[0] == "0" and len(digits) > 1):
