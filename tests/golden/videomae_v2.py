@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from avmodels import zoo
 from avmodels.data import augment, mixup
+from avmodels.engine import weights
 from avmodels.engine.schedule import cosine
+from avmodels.metrics.accuracy import hits
 from avmodels.nn.layer_decay import layer_groups
 from avmodels.nn.positions import sinusoid
 from avmodels.videomae_v2 import checkpoint, data, loss, masks, sampling, views
@@ -92,7 +94,7 @@ def record(module: nn.Module, name: str, into: Outputs, entering: bool = False) 
 def pretrain(case: Case) -> Outputs:
     """Forward, target, losses and gradients of the autoencoder."""
     model = autoencoder(case.spec["config"]["model"])
-    checkpoint.load_autoencoder(model, checkpoint.state_of(tensors(case.state())), case.spec["case"])
+    weights.fit(model, checkpoint.state_of(tensors(case.state())), case.spec["case"])
     inputs = tensors(case.inputs())
     video, hidden, dropped = inputs["video"], inputs["encoder_mask"], inputs["decoder_mask"]
     got: Outputs = {"encoder/patch_tokens": model.encoder.patch_embed(video)}
@@ -146,7 +148,7 @@ def finetune(case: Case) -> Outputs:
     config, state = case.spec["config"], tensors(case.state())
     classes = config["model"]["num_classes"]
     model = classifier(config["model"], classes)
-    checkpoint.load_classifier(model, state, "", case.spec["case"])
+    checkpoint.start_classifier(model, state, "", case.spec["case"])
     got: Outputs = {}
     record(model.blocks[0], "tokens", got, entering=True)
     record(model.get_submodule("blocks.0.attn"), "block0/attn", got)
@@ -162,7 +164,7 @@ def finetune(case: Case) -> Outputs:
     if config.get("also_first_token"):
         model = classifier(config["model"], classes, mean_pooling=False)
         renamed = {name.replace("fc_norm.", "norm."): tensor for name, tensor in state.items()}
-        checkpoint.load_classifier(model, renamed, "", case.spec["case"])
+        checkpoint.start_classifier(model, renamed, "", case.spec["case"])
         got |= {"first_token/features": model.features(video), "first_token/logits": model(video)}
     return {name: value.numpy() for name, value in got.items()}
 
@@ -374,9 +376,10 @@ def merge(case: Case) -> Outputs:
     for method in ("prob", "score"):
         merged = views.merge([text.splitlines() for text in config["files"]], method)
         order = [merged.ids.index(video) for video in config["videos"]]
-        top1, top5 = merged.hits(1), merged.hits(5)
+        top1, top5 = (hits(merged.scores, merged.labels, k) for k in (1, 5))
+        accuracy = merged.accuracy()
         best = merged.scores.argmax(1)
-        got[f"{method}/top1_top5"] = [100 * top1.mean(), 100 * top5.mean()]
+        got[f"{method}/top1_top5"] = [accuracy["top1"], accuracy["top5"]]
         got[f"{method}/scores"] = merged.scores[order]
         got[f"{method}/views"] = merged.views[order]
         rows = np.stack([best, top1, top5, merged.labels], axis=1)

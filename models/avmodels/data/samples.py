@@ -32,14 +32,17 @@ def seed_generators(*numbers: int) -> None:
 class Samples(Dataset[Sample]):
     """The clips of a list, each read as a list of samples (crops of one reading) by `read(clip)`.
 
-    A clip that cannot be read is replaced by the next one of the list that can; the result's `unreadable`
-    holds one message for each clip passed over. `samples` is empty where ten in a row failed.
+    A clip that cannot be read is replaced by the next one of the list that can, up to `tries` clips in all;
+    the result's `unreadable` holds one message for each clip passed over, and `samples` may be empty.
     """
 
-    def __init__(self, clips: Sequence[Any], read: Callable[[Any], list[Sample]], seed: int):
+    def __init__(
+        self, clips: Sequence[Any], read: Callable[[Any], list[Sample]], seed: int = 0, tries: int = IN_A_ROW
+    ):
         self.clips = clips
         self._read = read
         self._seed = seed
+        self._tries = tries
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -48,7 +51,7 @@ class Samples(Dataset[Sample]):
         """The samples of clip number `place[1]` as epoch `place[0]` sees them."""
         epoch, index = place
         unreadable = []
-        for other in range(index, index + IN_A_ROW):
+        for other in range(index, index + self._tries):
             number = other % len(self.clips)
             seed_generators(self._seed, epoch, index)
             try:
@@ -61,27 +64,32 @@ class Samples(Dataset[Sample]):
 
 
 def collate(items: list[Sample]) -> Sample:
-    """A batch: the samples' tensors stacked, and the lists joined.
-
-    `tensors` is None where a clip and its successors could not be read.
-    """
-    whole = all(item["samples"] for item in items)
+    """A batch: the samples' tensors stacked (None where no clip could be read), and the lists joined."""
     samples = [sample for item in items for sample in item["samples"]]
     return {
-        "tensors": default_collate(samples) if whole else None,
+        "tensors": default_collate(samples) if samples else None,
         "clips": [clip for item in items for clip in item["clips"]],
         "unreadable": [message for item in items for message in item["unreadable"]],
     }
 
 
 class Order:
-    """Which clips make each batch of a process: shuffled anew every epoch, a last partial batch dropped.
+    """Which clips make each batch of a process: shuffled anew every epoch, a last partial step dropped.
 
-    Yields lists of (epoch, clip number) from batch number `start` on, without end before `total` batches.
+    Yields lists of (epoch, clip number) for the batches from number `start` to before `total`; `accumulate`
+    batches of every process make a step.
     """
 
     def __init__(
-        self, clips: int, batch: int, seed: int, start: int, total: int, process: int = 0, processes: int = 1
+        self,
+        clips: int,
+        batch: int,
+        seed: int,
+        start: int,
+        total: int,
+        process: int = 0,
+        processes: int = 1,
+        accumulate: int = 1,
     ):
         self._clips = clips
         self._batch = batch
@@ -89,17 +97,16 @@ class Order:
         self._range = range(start, total)
         self._process = process
         self._processes = processes
+        self._an_epoch = clips // (batch * processes * accumulate) * accumulate
 
     def __len__(self) -> int:
         return len(self._range)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        whole = self._batch * self._processes
-        an_epoch = self._clips // whole
         shuffled: tuple[int, np.ndarray] | None = None
         for number in self._range:
-            epoch, batch = divmod(number, an_epoch)
+            epoch, batch = divmod(number, self._an_epoch)
             if shuffled is None or shuffled[0] != epoch:
                 shuffled = epoch, np.random.default_rng([self._seed, epoch]).permutation(self._clips)
-            first = batch * whole + self._process * self._batch
+            first = (batch * self._processes + self._process) * self._batch
             yield [(epoch, int(clip)) for clip in shuffled[1][first : first + self._batch]]

@@ -15,7 +15,7 @@ from torch import Tensor
 from avmodels.engine import weights
 from avmodels.engine.weights import State
 from avmodels.errors import WeightsError
-from avmodels.videomae_v2.model import Classifier, MaskedAutoencoder
+from avmodels.videomae_v2.model import Classifier
 
 # What a compiled model, and the Hugging Face packages, put before every name.
 WRAPPERS = ("_orig_mod.", "model.")
@@ -82,20 +82,6 @@ def start_classifier(model: Classifier, state: State, label_set: str, what: str)
         missing=("head.", "fc_norm.") if pretrained else ("head.",),
         unused=PRETRAINING_ONLY if pretrained else (),
     )
-
-
-def load_classifier(model: Classifier, state: State, label_set: str, what: str) -> None:
-    """As `start_classifier`, for a model that is to be used as it is: the head must be there too."""
-    left = start_classifier(model, state, label_set, what)
-    if left:
-        raise WeightsError(
-            f"{what} does not fit the model: it has no {', '.join(left)} for {model.head.out_features} classes"
-        )
-
-
-def load_autoencoder(model: MaskedAutoencoder, state: State, what: str) -> None:
-    """Loads a pre-training checkpoint whole."""
-    weights.fit(model, state, what)
 
 
 def export(state: State, path: Path, about: Mapping[str, Any]) -> None:

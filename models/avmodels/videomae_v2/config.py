@@ -76,13 +76,15 @@ class PretrainingClips(Clips):
 class LabelledClips(Clips):
     """Labelled clips, their augmentation, and the views of the test.
 
-    `label_set` names a Kinetics set whose classes the published lists number; it gives class names, and lets
+    `area` is the share of the picture that a training crop covers; `policy` is RandAugment in timm's notation,
+    empty for none. `label_set` names a Kinetics set whose classes the published lists number; it gives class names, and lets
     a 710-way head serve the smaller sets.
     """
 
     label_set: str = ""
     sampling: Literal["dense", "sparse"] = "dense"
     repeats: int = Field(default=2, gt=0)
+    area: tuple[float, float] = (0.08, 1.0)
     policy: str = "rand-m7-n4-mstd0.5-inc1"
     flip: bool = True
     erase: float = Field(default=0.25, ge=0, le=1)

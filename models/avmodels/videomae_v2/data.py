@@ -93,7 +93,7 @@ def training_reader(config: FineTuning) -> Reader:
         if policy is not None:
             frames, _ = augment.rand_augment_clip(frames, policy)
         height, width = frames.shape[1:3]
-        pixels = crop_clip(frames, augment.random_resized_box(height, width), model.side)
+        pixels = crop_clip(frames, augment.random_resized_box(height, width, how.area), model.side)
         if how.flip:
             pixels = augment.random_flip(pixels)
         return augment.random_erase(pixels, how.erase) if how.erase else pixels

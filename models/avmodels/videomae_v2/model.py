@@ -73,6 +73,10 @@ class Trunk(nn.Module):
         tokens = self.grid[0] * self.grid[1] * self.grid[2]
         self.register_buffer("positions", sinusoid(tokens, size.width), persistent=False)
 
+    def set_checkpointing(self, on: bool) -> None:
+        """Whether the backward pass computes activations again instead of keeping them."""
+        self.checkpointing = on
+
     def trunk(self, video: Tensor, tokens: Tensor | None = None) -> Tensor:
         """video (B, 3, T, H, W) -> (B, N, width); with `tokens` (B, n), of those tokens alone: (B, n, width)."""
         positions = self.positions if tokens is None else self.positions[tokens]
@@ -199,9 +203,9 @@ class MaskedAutoencoder(nn.Module):
         self.register_buffer("positions", table, persistent=False)
         self._initialise()
 
-    @property
-    def grid(self) -> tuple[int, int, int]:
-        return self.encoder.grid
+    def set_checkpointing(self, on: bool) -> None:
+        """Whether the backward pass computes activations again instead of keeping them."""
+        self.encoder.checkpointing = self.decoder.checkpointing = on
 
     def forward(self, video: Tensor, visible: Tensor, kept: Tensor) -> Tensor:
         """The predicted pixels of the kept tokens.

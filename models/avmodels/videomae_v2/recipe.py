@@ -2,41 +2,190 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avmodels.videomae_v2 import checkpoint, cost
+from avmodels.data.mixup import mix
+from avmodels.data.samples import Samples, seed_generators
+from avmodels.engine import processes, weights
+from avmodels.engine.train import Batch, Task, fit
+from avmodels.errors import ConfigError, WeightsError
+from avmodels.nn.attention import Block
+from avmodels.nn.layer_decay import layer_groups
+from avmodels.videomae_v2 import checkpoint, cost, data, evaluation, masks
 from avmodels.videomae_v2.config import RECIPES, Features, FineTuning, Pretraining
+from avmodels.videomae_v2.features import extract
+from avmodels.videomae_v2.lists import Clip, labelled_list, pretraining_list
+from avmodels.videomae_v2.loss import reconstruction_loss, targets
 from avmodels.videomae_v2.model import SIZES, Classifier, MaskedAutoencoder, positions_for
 
-__all__ = ["RECIPES"]
+__all__ = ["RECIPES", "build", "evaluate", "example_input", "features", "load", "published_gmacs", "train"]
 
 Settings = Pretraining | FineTuning | Features
+Loss = Callable[[nn.Module, Batch], Tensor]
 
 
-def build(config: Settings) -> nn.Module:
+def build(config: Settings) -> Classifier | MaskedAutoencoder:
     """The network of a configuration, with random weights."""
-    model, size = config.model, SIZES[config.model.size]
+    how, size = config.model, SIZES[config.model.size]
     if isinstance(config, Pretraining):
-        return MaskedAutoencoder(size, model.frames, model.side, config.model.decoder_depth)
+        return MaskedAutoencoder(size, how.frames, how.side, config.model.decoder_depth)
     how = config.model
-    classifier = Classifier(
+    model = Classifier(
         size, how.classes, how.frames, how.side, how.drop_path, how.head_dropout, how.head_scale
     )
-    classifier.positions = positions_for(how.positions, size, how.frames, how.side)
-    return classifier
+    try:
+        model.positions = positions_for(how.positions, size, how.frames, how.side)
+    except ValueError as error:
+        raise ConfigError(f"model.positions = {how.positions}: {error}") from error
+    return model
 
 
 def load(model: nn.Module, config: Settings, path: Path) -> None:
-    """Puts a published or our own checkpoint into the network. Raises WeightsError where it does not fit."""
+    """Puts a published or our own checkpoint into the network, whole (features need no head).
+
+    Raises WeightsError that names what differs where it does not fit.
+    """
+    left = [name for name in start(model, config, path) if not optional(name, config)]
+    if left:
+        raise WeightsError(f"{path} does not fit the model: it has no {', '.join(left)} of the same classes")
+
+
+def optional(name: str, config: Settings) -> bool:
+    """Whether a network that is used as it is can do without this parameter."""
+    return isinstance(config, Features) and name.startswith("head.")
+
+
+def start(model: nn.Module, config: Settings, path: Path) -> list[str]:
+    """Starts a network from a checkpoint: post-pre-training from a pre-training one, fine-tuning from either.
+
+    Returns the names of the parameters that keep their initial values.
+    """
     state = checkpoint.read(path)
-    if isinstance(model, MaskedAutoencoder):
-        checkpoint.load_autoencoder(model, state, str(path))
-    elif isinstance(model, Classifier):
-        label_set = config.data.label_set if isinstance(config, FineTuning) else ""
-        checkpoint.load_classifier(model, state, label_set, str(path))
+    if isinstance(model, Classifier):
+        return checkpoint.start_classifier(model, state, label_set(config), str(path))
+    return weights.fit(model, state, str(path))
+
+
+def label_set(config: Settings) -> str:
+    """The Kinetics set whose classes a configuration uses, or nothing."""
+    return config.data.label_set if isinstance(config, FineTuning) else ""
+
+
+def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
+    """Trains on `folder`/train.csv, and judges on `folder`/val.csv what has labels; see engine.train.fit."""
+    if isinstance(config, Features):
+        raise ConfigError("features are extracted, not trained: choose a configuration to train")
+    here = processes.accelerator(config.training.precision)
+    seed_generators(config.training.seed)
+    model = build(config)
+    if init is not None:
+        start(model, config, init)
+    model.set_checkpointing(config.training.checkpointing)
+    if isinstance(config, Pretraining):
+        task = pretraining(config, model, folder)
+    else:
+        task = finetuning(config, model, folder)
+    return fit(task, config.optimiser, config.training, run, here, resume)
+
+
+def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
+    """Reconstruct masked pixels."""
+    clips = pretraining_list(folder / "train.csv")
+    depth, decay = SIZES[config.model.size].depth, config.optimiser.weight_decay
+    return Task(
+        model=model,
+        samples=Samples(clips, data.pretraining_reader(config), config.training.seed),
+        groups=lambda model: layer_groups(model, depth, 1.0, decay),
+        loss=pretraining_loss(config),
+        units=(Block,),
+        about=about(config),
+    )
+
+
+def pretraining_loss(config: Pretraining) -> Loss:
+    """The reconstruction loss of a batch of videos with their masks."""
+    size, how = SIZES[config.model.size], config.data
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        kept = masks.kept(batch["dropped"])
+        prediction = model(batch["video"], masks.kept(batch["hidden"]), kept)
+        target = targets(batch["video"], kept, size.tubelet, size.patch, how.normalise_target)
+        return reconstruction_loss(prediction, target, batch["hidden"].gather(1, kept))
+
+    return loss
+
+
+def finetuning(config: FineTuning, model: nn.Module, folder: Path) -> Task:
+    """Name the action; post-pre-training is this too, on the merged label set."""
+    clips, held_out = (labelled(folder / name, config) for name in ("train.csv", "val.csv"))
+    depth, optimiser = SIZES[config.model.size].depth, config.optimiser
+    return Task(
+        model=model,
+        samples=Samples(clips, data.training_reader(config), config.training.seed),
+        groups=lambda model: layer_groups(model, depth, optimiser.layer_decay, optimiser.weight_decay),
+        loss=finetuning_loss(config),
+        units=(Block,),
+        about=about(config),
+        evaluate=lambda model, here: evaluation.validate(model, held_out, config, here),
+        best="top1",
+    )
+
+
+def finetuning_loss(config: FineTuning) -> Loss:
+    """The cross-entropy of a batch, its videos mixed with one another where the configuration says so."""
+    how, classes = config.data, config.model.classes
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        video, label = batch["video"], batch["label"]
+        if how.mix:
+            video, soft = mix(video, label, classes, how.mixup, how.cutmix, smoothing=how.smoothing)
+            return F.cross_entropy(model(video).float(), soft)
+        return F.cross_entropy(model(video).float(), label, label_smoothing=how.smoothing)
+
+    return loss
+
+
+def labelled(path: Path, config: FineTuning) -> list[Clip]:
+    """The clips of a labelled list. Raises DataError (see lists)."""
+    return labelled_list(path, config.model.classes, config.data.reader == "frames")
+
+
+def about(config: Settings) -> dict[str, Any]:
+    """What a weights file says of itself."""
+    return {"system": "videomae-v2", "model": config.model.model_dump(), "label_set": label_set(config)}
+
+
+def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
+    """The published test on `folder`/val.csv; of a pre-training model, the mean loss there (see evaluation)."""
+    if isinstance(config, Features):
+        raise ConfigError("features have no test of their own: choose a fine-tuning configuration")
+    here = processes.accelerator(config.training.precision)
+    model = build(config)
+    load(model, config, path)
+    model.to(here.device).eval()
+    if isinstance(config, Pretraining):
+        clips = pretraining_list(folder / "val.csv")
+        return evaluation.reconstruction(model, pretraining_loss(config), clips, config, here)
+    return evaluation.test(model, labelled(folder / "val.csv", config), folder, results, config, here)
+
+
+def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
+    """Writes the features of a film's windows to `out`, .npy or .h5; returns how many windows there are."""
+    if not isinstance(config, Features):
+        raise ConfigError(
+            "features need a configuration whose recipe is `features`, e.g. vit-g-features-thumos14"
+        )
+    here = processes.accelerator(precision)
+    model = build(config)
+    load(model, config, path)
+    assert isinstance(model, Classifier)
+    return extract(model.to(here.device).eval(), config, film, out, here)
 
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:

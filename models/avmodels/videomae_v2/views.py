@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import softmax
 
 from avmodels.errors import DataError
+from avmodels.metrics.accuracy import hits
 
 
 def crop_starts(room: int, crops: int) -> list[int]:
@@ -34,10 +35,10 @@ class Merged:
     labels: np.ndarray
     views: np.ndarray
 
-    def hits(self, k: int) -> np.ndarray:
-        """Whether the label is among each video's k best classes, (videos,) bool."""
-        best = np.argsort(-self.scores, axis=1, kind="stable")[:, :k]
-        return (best == self.labels[:, None]).any(1)
+    def accuracy(self) -> dict[str, float]:
+        """top1 and top5 in percent, and how many videos."""
+        top = {f"top{k}": 100 * float(hits(self.scores, self.labels, k).mean()) for k in (1, 5)}
+        return {**top, "videos": len(self.ids)}
 
 
 def line(video: str, logits: Iterable[float], label: int, segment: int, crop: int) -> str:

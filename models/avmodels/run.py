@@ -1,0 +1,86 @@
+"""What one does with a system: train it, evaluate it, take features from it, import and export its weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from avmodels import zoo
+from avmodels.engine import config as configs
+from avmodels.errors import ConfigError
+
+# The resolved configuration of a run, in its folder.
+CONFIG = "config.yaml"
+
+
+def train(
+    system: str,
+    config: Any,
+    data: Path,
+    run: Path,
+    init: Path | None = None,
+    resume: bool = False,
+    processes: int = 1,
+) -> None:
+    """Trains a system into the folder `run`, in this process (or torchrun's) or in `processes` of its own.
+
+    Raises ConfigError where the folder holds a run already and `resume` is off, or holds one of another
+    configuration; see `engine.train.fit` for the rest.
+    """
+    if os.environ.get("RANK", "0") == "0":
+        prepare(run, config, resume)
+    if processes == 1:
+        _train(system, config, data, run, init, resume)
+        return
+    from avmodels.engine.processes import launch
+
+    launch(_train, (system, config, data, run, init, resume), processes)
+
+
+def prepare(run: Path, config: Any, resume: bool) -> None:
+    """Makes a run's folder and saves the configuration there, or checks that it is the one being resumed."""
+    path = run / CONFIG
+    if not resume:
+        if path.exists():
+            raise ConfigError(
+                f"{run} holds a run; add --resume to go on with it, or choose another folder with -o"
+            )
+        run.mkdir(parents=True, exist_ok=True)
+        configs.save(config, path)
+        return
+    if not path.exists():
+        raise ConfigError(f"{run} holds no run to resume")
+    before, now = configs.read_yaml(path), config.model_dump(mode="json")
+    changed = differing(before, now)
+    if changed:
+        raise ConfigError(f"{path} differs in {', '.join(changed)}: a run is resumed with its own settings")
+
+
+def differing(one: dict[str, Any], other: dict[str, Any], above: str = "") -> list[str]:
+    """The names of the settings in which two configurations differ."""
+    names: list[str] = []
+    for key in one.keys() | other.keys():
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += differing(a, b, f"{above}{key}.")
+        elif a != b:
+            names.append(f"{above}{key}")
+    return sorted(names)
+
+
+def evaluate(system: str, config: Any, weights: Path, data: Path, results: Path) -> dict[str, float]:
+    """The published test of a system; `results` is the folder for what it writes on the way."""
+    return zoo.recipe(system).evaluate(config, weights, data, results)
+
+
+def features(system: str, config: Any, weights: Path, film: Path, out: Path, precision: str) -> int:
+    """Writes a film's features to `out`; returns how many there are. Raises ConfigError where a system has none."""
+    recipe = zoo.recipe(system)
+    if not hasattr(recipe, "features"):
+        raise ConfigError(f"{system} gives no features of films")
+    return recipe.features(config, weights, film, out, precision)
+
+
+def _train(system: str, config: Any, data: Path, run: Path, init: Path | None, resume: bool) -> None:
+    zoo.recipe(system).train(config, data, run, init, resume)
