@@ -22,16 +22,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avtool.errors import UsageError
 from avtool.perceive import faces
 from avtool.timeline import Sighting, Track
-from avtool.weights import where
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
@@ -130,11 +128,6 @@ def together(one: Track, other: Track) -> bool:
     return one.shot == other.shot and not set(one.times).isdisjoint(other.times)
 
 
-def faces_in(picture: np.ndarray) -> list[Any]:
-    """dlib's rectangles of the faces in a portrait, RGB uint8; faces under 80 pixels on a second look."""
-    return list(_detector()(picture, 0) or _detector()(picture, 1))
-
-
 def _chances(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndarray:
     """The probability (names,) that a track with `descriptors` (n, 128), n > 0, shows each character."""
     distances = np.linalg.norm(descriptors[:, None] - bank.descriptors[None], axis=2)
@@ -146,16 +139,12 @@ def _chances(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndarra
 
 def _describe(name: str, image: Path) -> np.ndarray:
     """The descriptor of the one face of a portrait."""
-    import dlib
-
-    picture = _read(name, image)
-    found = faces_in(picture)
-    if len(found) != 1:
-        told = "no face" if not found else f"{len(found)} faces"
-        todo = "take a picture that shows it larger and from the front" if not found else "crop it to one"
+    chips = faces.chips(_read(name, image))
+    if len(chips) != 1:
+        told = "no face" if not chips else f"{len(chips)} faces"
+        todo = "take a picture that shows it larger and from the front" if not chips else "crop it to one"
         raise UsageError(f"portrait {image} of {name} shows {told}; {todo}")
-    points = _predictor()(picture, found[0])
-    chip = dlib.get_face_chip(picture, points, faces.CHIP_SIDE, faces.CHIP_PADDING)  # pyright: ignore
+    (chip,) = chips
     return (faces.describe(chip) + faces.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
 
 
@@ -170,17 +159,3 @@ def _read(name: str, image: Path) -> np.ndarray:
         raise UsageError(f"portrait {image} of {name} cannot be read as a picture: {fault}") from fault
     picture.thumbnail((PORTRAIT, PORTRAIT))
     return np.asarray(picture)
-
-
-@cache
-def _detector() -> Any:
-    import dlib
-
-    return dlib.get_frontal_face_detector()  # pyright: ignore
-
-
-@cache
-def _predictor() -> Any:
-    import dlib
-
-    return dlib.shape_predictor(str(where("dlib-face-landmarks-5")))  # pyright: ignore

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from avtool.errors import UsageError
-from avtool.perceive.characters import described, faces_in, together
+from avtool.perceive.characters import described, together
+from avtool.perceive.faces import chips
 from avtool.timeline import SECOND, Span, Track, clock, merge
 
 if TYPE_CHECKING:
@@ -84,12 +86,10 @@ def discover(film: Probe, crowd: Crowd, folder: str | Path) -> Discovery:
     long = [tracks for tracks in groups if _on_screen(tracks) >= BRIEF][:SHOWN]
     people, rows = [], []
     for tracks in long:
-        looks = _best(_looks(crowd, tracks))
+        looks = _looks(crowd, tracks)
         crops = _crops(film, looks)
-        clear = [
-            crop for _, crop in sorted(zip(looks, crops, strict=True), key=lambda pair: -pair[0].quality)
-        ]
-        clear = [crop for crop in clear if len(faces_in(np.asarray(crop))) == 1][:PORTRAITS]
+        best = sorted(range(len(looks)), key=lambda number: -looks[number].quality)
+        clear = [crops[number] for number in best if len(chips(np.asarray(crops[number]))) == 1][:PORTRAITS]
         if not clear:
             continue
         number = len(people) + 1
@@ -121,19 +121,10 @@ def _groups(crowd: Crowd) -> list[list[Track]]:
     from scipy.spatial.distance import cdist
     from sklearn.cluster import AgglomerativeClustering
 
-    read = {track.id: described(crowd, track) for track in crowd.people}
-    tracks = [track for track in crowd.people if len(read[track.id])]
+    tracks = [track for track in crowd.people if len(described(crowd, track))]
     if len(tracks) < 2:
         return [[track] for track in tracks]
-    means = np.stack(
-        [
-            np.average(
-                crowd.faces[track.id].descriptors[rows], axis=0, weights=crowd.faces[track.id].quality[rows]
-            )
-            for track in tracks
-            for rows in [read[track.id]]
-        ]
-    )
+    means = np.stack([_mean(crowd, track) for track in tracks])
     distances = cdist(means, means)
     shots: dict[int, list[int]] = {}
     for row, track in enumerate(tracks):
@@ -154,6 +145,12 @@ def _groups(crowd: Crowd) -> list[list[Track]]:
     return list(groups.values())
 
 
+def _mean(crowd: Crowd, track: Track) -> np.ndarray:
+    """The track's descriptor (128,): the mean of its faces', the clearer the heavier."""
+    faces, rows = crowd.faces[track.id], described(crowd, track)
+    return np.average(faces.descriptors[rows], axis=0, weights=faces.quality[rows])
+
+
 def _on_screen(tracks: list[Track]) -> float:
     """Seconds during which one of the tracks is seen."""
     return sum(
@@ -162,26 +159,20 @@ def _on_screen(tracks: list[Track]) -> float:
 
 
 def _looks(crowd: Crowd, tracks: list[Track]) -> list[_Look]:
-    looks = []
-    for track in tracks:
-        faces = crowd.faces[track.id]
-        for row in described(crowd, track).tolist():
-            looks.append(
-                _Look(int(faces.times[row]), track.shot, faces.boxes[row], float(faces.quality[row]))
-            )
-    return looks
-
-
-def _best(looks: list[_Look]) -> list[_Look]:
-    """At most CROPS looks in order of time: the best of each shot, then the next best."""
-    looks = sorted(looks, key=lambda look: -look.quality)
-    seen: dict[int, int] = {}
-    rank = []
-    for look in looks:
-        rank.append(seen.setdefault(look.shot, 0))
-        seen[look.shot] += 1
-    order = sorted(range(len(looks)), key=lambda number: (rank[number], number))[:CROPS]
-    return sorted((looks[number] for number in order), key=lambda look: look.time)
+    """At most CROPS looks at a person in order of time: the best of each shot, then the second best, and so on."""
+    looks = [
+        _Look(int(faces.times[row]), track.shot, faces.boxes[row], float(faces.quality[row]))
+        for track in tracks
+        for faces in [crowd.faces[track.id]]
+        for row in described(crowd, track).tolist()
+    ]
+    turns: Counter[int] = Counter()
+    ranked = []
+    for look in sorted(looks, key=lambda look: -look.quality):
+        ranked.append((turns[look.shot], look))
+        turns[look.shot] += 1
+    chosen = sorted(ranked, key=lambda pair: pair[0])[:CROPS]
+    return sorted((look for _, look in chosen), key=lambda look: look.time)
 
 
 def _crops(film: Probe, looks: list[_Look]) -> list[Image.Image]:
