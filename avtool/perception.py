@@ -229,14 +229,16 @@ class Perception:
 
     @cached_property
     def actions(self) -> list[Action]:
-        stage_key = self.key("actions", self._sight_key("people"), self._speech_key())
-        found = self.work.load("actions", stage_key, Action)
+        found = self.work.load("actions", self._actions_key(), Action)
         if found is None:
             from avtool.perceive.actions import act
 
             found = act(self.crowd, self.shots, self.speech)
-            self.work.save("actions", stage_key, found)
+            self.work.save("actions", self._actions_key(), found)
         return found
+
+    def _actions_key(self) -> str:
+        return self.key("actions", self._sight_key("people"), self._speech_key())
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave (cast, subtitles) is read before the long work."""
@@ -256,6 +258,14 @@ class Perception:
             tags=self.tags,
             texts=self.texts,
         )
+
+    def stages(self) -> list[tuple[str, bool]]:
+        """Every stage, and whether its records are there already."""
+        done = [("speech", self.work.has("speech", self._speech_key()))]
+        done += [(sense, self._has(sense)) for sense in SIGHT]
+        if self.cast is not None:
+            done.append(("characters", self.work.has("characters", self._characters_key())))
+        return [*done, ("actions", self.work.has("actions", self._actions_key()))]
 
     def _report(self, stage: str) -> Callable[[int], None] | None:
         """`done` microseconds of this stage, told to who asked for progress."""

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -43,7 +43,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # there is nothing to clean up where nothing could be written
+            beside.unlink()
 
 
 def cannot_write(path: Path, error: OSError) -> UsageError | ResourceError:
@@ -53,6 +54,17 @@ def cannot_write(path: Path, error: OSError) -> UsageError | ResourceError:
     return UsageError(
         f"cannot write {path}: {(error.strerror or str(error)).lower()}; choose another place with -o or --work"
     )
+
+
+def writable(path: Path) -> None:
+    """Raises UsageError where `path` could not be written, before hours of work are spent on it."""
+    with suppress(_NotReplaced), replacing(path) as beside:
+        beside.touch()
+        raise _NotReplaced
+
+
+class _NotReplaced(Exception):
+    """Nothing was written: the file stays as it was."""
 
 
 def default_folder(digest: str) -> Path:

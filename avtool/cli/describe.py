@@ -13,6 +13,7 @@ from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
 from avtool.errors import UsageError
+from avtool.workspace import writable
 
 if TYPE_CHECKING:
     from avtool.tracks.script import Script
@@ -54,7 +55,7 @@ def describe(
 ) -> None:
     """Write a timed audio-description track for each film."""
     from avtool.config import resolve
-    from avtool.describe import describe, plan_of
+    from avtool.describe import describe
 
     talk(quiet, verbose)
     values = resolve(preset, options.pairs(settings))[0]
@@ -79,8 +80,10 @@ def describe(
             destination(film, kind, output, values.language, single and len(kinds) == 1) for kind in kinds
         ]
         if dry_run:
-            table(f"{film.name}: plan", ("stage", "state", "about"), plan_of(film, **asked))
+            _tell_plan(film, files, asked)
             return
+        for file in files:
+            writable(file)
         with told(progress, film.name) as tell:
             script = describe(film, progress=tell, **asked)
         for kind, file in zip(kinds, files, strict=True):
@@ -118,6 +121,21 @@ def destination(film: Path, kind: str, output: str | None, language: str, alone:
     if path.is_file():
         raise UsageError(f"-o {output} is a file, but several files are to be written; name a folder")
     return path / TEMPLATE.format(**names)
+
+
+# Seconds a second of film takes on two cores (bench/describe.py).
+_COST = {"speech": 0.05, "shots": 0.04, "people": 0.05, "tags": 0.01, "texts": 0.02}
+
+
+def _tell_plan(film: Path, files: list[Path], asked: dict[str, Any]) -> None:
+    from avtool.perception import open_film
+
+    seen = open_film(film, **asked)
+    rows = [
+        (stage, "done" if done else f"about {_COST.get(stage, 0) * seen.span.seconds + 0.5:.0f} s")
+        for stage, done in seen.stages()
+    ]
+    table(f"{film.name}: plan", ("stage", "time"), [*rows, *(("write", file) for file in files)])
 
 
 def _show(script: Script, film: Path, files: list[Path], json: bool, quiet: bool) -> None:
