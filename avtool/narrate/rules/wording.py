@@ -9,9 +9,11 @@ from functools import cache
 from avtool.narrate import pace, phrases
 from avtool.narrate.lexicon import wording
 from avtool.narrate.rules.script import Hit, Rule, Script, prose, sentences
+from avtool.narrate.rules.verbs import third_person
 from avtool.timeline import Description
 
 LONG = 20  # words without a full stop (AD212)
+SHOUTED = re.compile(r"\b[A-Z]{6,}\b|\b[A-Z]{2,}(?: [A-Z]{2,})+\b")  # shorter ones may be acronyms (AD215)
 
 
 @cache
@@ -32,7 +34,7 @@ def speaks_of_the_viewer(script: Script) -> Iterator[Hit]:
     for cue, _, hit in _found(script, "viewer", "“{}” speaks of the viewer; describe in the third person"):
         sees = pattern("we_see").search(prose(cue.text))
         fix = None
-        if sees and sees.start() == 0 and (rest := cue.text[sees.end() :].strip()) and "that" not in sees[0]:
+        if sees and sees.start() == 0 and (rest := cue.text[sees.end() :].strip()):
             fix = phrases.sentence(rest)
         yield Hit(hit.message, cue, fix=fix, severity="E" if sees else "W")
 
@@ -61,8 +63,6 @@ def _without_hedge(text: str, words: str) -> str | None:
     verb = re.search(rf"{re.escape(words.strip())} (?:be )?([a-z]+)", text)
     if not re.fullmatch(r"(?:seem|appear)s to", words.strip()) or verb is None:
         return None
-    from avtool.narrate.rules.verbs import third_person
-
     present = f"is {verb[1]}" if " be " in verb[0] else third_person(verb[1])
     return text.replace(verb[0], present, 1)
 
@@ -105,34 +105,28 @@ def unspeakable(script: Script) -> Iterator[Hit]:
     """AD215: what a voice stumbles over: digits, symbols, emoji, web addresses, capitals. Read-out text is left."""
     for cue in script.cues:
         own = prose(cue.text)
-        match = pattern("unspeakable").search(own)
-        shouted = next((word for word in re.findall(r"\b[A-Z][A-Z'’-]+\b", own) if _shouted(word)), None)
-        if match or shouted:
-            what = match[0].strip() if match else shouted
-            yield Hit(f"“{what}”: write it as it is spoken", cue, fix=_spoken(cue.text))
-
-
-def _shouted(word: str) -> bool:
-    return phrases.read_out(word) != word
+        if match := pattern("unspeakable").search(own):
+            yield Hit(f"“{match[0].strip()}”: write it as it is spoken", cue, fix=_spoken(cue.text))
+        elif match := SHOUTED.search(own):
+            yield Hit(f"“{match[0]}” is in capitals: a voice may spell it out", cue)
 
 
 def _spoken(text: str) -> str | None:
-    """`text` with its whole numbers, symbols and capitals in words; None where that leaves something."""
+    """`text` with its whole numbers and symbols in words; None where that leaves something."""
     if prose(text) != text:
         return None  # read-out text keeps its digits
-    spoken = re.sub(
-        r"(?<![\d.,:/-])\d{1,4}(?![\d.,:/-]\d|\d|[a-z])", lambda match: pace.read_out(match[0]), text
-    )
+    number = r"(?<![\w.,:/$£€#-])\d{1,4}(?![\w:/-]|[.,]\d)"
+    spoken = re.sub(number, lambda match: pace.read_out(match[0]), text)
     for symbol in "&%+@":
         spoken = spoken.replace(symbol, f" {pace.SYMBOLS[symbol]} ")
-    spoken = " ".join(phrases.read_out(spoken).split())
-    return None if pattern("unspeakable").search(spoken) or spoken == text else spoken
+    spoken = " ".join(spoken.split())
+    return None if pattern("unspeakable").search(spoken) else spoken[0].upper() + spoken[1:]
 
 
 def leaks(script: Script) -> Iterator[Hit]:
     """AD216: traces of a generator: markup, refusals, talk of the clip, another language than the settings'."""
     for cue in script.cues:
-        if match := pattern("leaks").search(cue.text):
+        if match := pattern("leaks").search(prose(cue.text)):
             yield Hit(
                 f"“{match[0].strip()}” is left over from a generator", cue, fix=_without_markup(cue.text)
             )
@@ -141,7 +135,7 @@ def leaks(script: Script) -> Iterator[Hit]:
 
 
 def _without_markup(text: str) -> str | None:
-    plain = re.sub(r"\*\*|__|^#+\s+|^[-*]\s+|`+", "", text).strip()
+    plain = re.sub(r"\*\*|__|^#+\s+|^\*\s+|`+|</?\w+>", "", text).strip()
     return None if not plain or pattern("leaks").search(plain) else plain
 
 
