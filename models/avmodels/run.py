@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_data_path
+
 from avmodels import zoo
 from avmodels.engine import config as configs
 from avmodels.errors import ConfigError
@@ -80,6 +82,46 @@ def features(system: str, config: Any, weights: Path, film: Path, out: Path, pre
     if not hasattr(recipe, "features"):
         raise ConfigError(f"{system} gives no features of films")
     return recipe.features(config, weights, film, out, precision)
+
+
+def weights_folder() -> Path:
+    """Where imported weights lie: <user's data>/avtool/weights/<system>/<variant>.safetensors."""
+    return user_data_path("avtool") / "weights"
+
+
+def imported(name: str) -> Path:
+    """The file of the imported weights called `system/variant`, there or not."""
+    return weights_folder() / f"{name}.safetensors"
+
+
+def import_weights(name: str, published: Path, out: Path | None = None) -> Path:
+    """Turns a published checkpoint into our safetensors, checked against the network `system/variant` names.
+
+    Returns the file. Raises WeightsError for a file that is unsafe, broken or does not fit.
+    """
+    from avmodels.engine import weights
+
+    system, variant = zoo.split(name)
+    config, recipe = zoo.load(system, variant), zoo.recipe(system)
+    model = recipe.build(config)
+    recipe.load(model, config, published)
+    path = out or imported(name)
+    weights.write(model.state_dict(), path, recipe.about(config) | {"from": published.name})
+    return path
+
+
+def export_weights(name: str, out: Path, ours: Path | None = None) -> None:
+    """Writes weights under their published names: `.safetensors`, or a `.pth` as training scripts read it."""
+    from avmodels.engine import weights
+
+    system, variant = zoo.split(name)
+    config, recipe = zoo.load(system, variant), zoo.recipe(system)
+    model = recipe.build(config)
+    recipe.load(model, config, ours or imported(name))
+    if out.suffix == ".safetensors":
+        weights.write(model.state_dict(), out, recipe.about(config))
+    else:
+        weights.write_pickle(model.state_dict(), out)
 
 
 def _train(system: str, config: Any, data: Path, run: Path, init: Path | None, resume: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -32,8 +33,9 @@ class Summary:
 def recipe(system: str) -> Any:
     """The module `avmodels.<system>.recipe`, which every system has.
 
-    It offers RECIPES (schemas by recipe), build(config), published_gmacs(config), example_input(config),
-    train(...), evaluate(...), and where it makes sense features(...). Raises ConfigError for another name.
+    It offers RECIPES (schemas by recipe), build(config), load(model, config, path), about(config),
+    published_gmacs(config), example_input(config), train(...), evaluate(...), and where it makes sense
+    features(...). Raises ConfigError for another name.
     """
     if system not in SYSTEMS:
         raise ConfigError(f"no system is called {system!r}{_near(system, SYSTEMS)}")
@@ -52,17 +54,37 @@ def load(system: str, variant: str, settings: tuple[str, ...] = ()) -> Any:
 
     Raises ConfigError for a name that is not there, and for keys and values the schema does not know.
     """
-    schemas: dict[str, type[Config]] = recipe(system).RECIPES
     path = Path(variant)
     if path.suffix not in (".yaml", ".yml"):
         if variant not in variants(system):
             raise ConfigError(f"{system} has no variant {variant!r}{_near(variant, variants(system))}")
         path = Path(str(files(f"avmodels.{_package(system)}").joinpath("configs", f"{variant}.yaml")))
     document = configs.override(configs.read_yaml(path), settings)
-    kind = document.get("recipe")
-    if kind not in schemas:
-        raise ConfigError(f"{variant}: recipe is {kind!r}, {system} has {', '.join(schemas)}")
-    return configs.validate(document, schemas[kind], variant)
+    return validate(system, document, variant)
+
+
+def load_of(system: str, weights: Path, variant: str | None, settings: tuple[str, ...] = ()) -> Any:
+    """The configuration to use a weights file with: the one called `variant`, else the one the file was made with.
+
+    Raises ConfigError where neither says.
+    """
+    if variant is not None:
+        return load(system, variant, settings)
+    from avmodels.engine.weights import metadata
+
+    header = metadata(weights)
+    if "config" not in header:
+        raise ConfigError(f"{weights} does not say which configuration it is of; name it with --config")
+    document = configs.override(json.loads(header["config"]), settings)
+    return validate(system, document, str(weights))
+
+
+def validate(system: str, document: dict[str, Any], where: str) -> Any:
+    """A document as a configuration of the recipe it names. Raises ConfigError for what is wrong in it."""
+    schemas: dict[str, type[Config]] = recipe(system).RECIPES
+    if document.get("recipe") not in schemas:
+        raise ConfigError(f"{where}: recipe is {document.get('recipe')!r}, {system} has {', '.join(schemas)}")
+    return configs.validate(document, schemas[document["recipe"]], where)
 
 
 def split(name: str) -> tuple[str, str]:

@@ -20,13 +20,17 @@ from avmodels.errors import SpaceError, WeightsError
 State = dict[str, Tensor]
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, system: str) -> dict[str, Any]:
     """What a checkpoint file holds: tensors by name, or the dictionary a training script wrapped them in.
 
     A folder is DeepSpeed's: its `mp_rank_00_model_states.pt` is read. Tensors are on the CPU.
 
-    Raises WeightsError for a file that is missing, broken, or a pickle that would have to run code.
+    Raises WeightsError for a file that is missing, broken, a pickle that would have to run code, or one of our
+    own of another system than `system`.
     """
+    other = metadata(path).get("system", system)
+    if other != system:
+        raise WeightsError(f"{path} holds weights of {other}, not of {system}")
     if path.is_dir():
         path = path / "mp_rank_00_model_states.pt"
     if not path.is_file():
@@ -74,6 +78,21 @@ def write(state: Mapping[str, Tensor], path: Path, about: Mapping[str, Any]) -> 
         save_file(tensors, beside, {"format": "pt", **notes})
         os.replace(beside, path)
     except (OSError, SafetensorError) as error:
+        beside.unlink(missing_ok=True)
+        raise SpaceError(f"cannot save {path}: {error}") from error
+
+
+def write_pickle(state: Mapping[str, Tensor], path: Path) -> None:
+    """Tensors as training scripts read them, {"model": {name: tensor}}, written beside and then renamed.
+
+    Raises SpaceError where the disk is full.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".part")
+    try:
+        torch.save({"model": dict(state)}, beside)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:
         beside.unlink(missing_ok=True)
         raise SpaceError(f"cannot save {path}: {error}") from error
 

@@ -6,10 +6,8 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avmodels.engine import weights
@@ -46,11 +44,6 @@ def state_of(document: Mapping[str, Any]) -> State:
     return {name: tensor.float() for name, tensor in state.items()}
 
 
-def read(path: Path) -> State:
-    """The tensors of a published or our own checkpoint file, in float32 under the published names."""
-    return state_of(weights.read(path))
-
-
 def fit_head(state: State, classes: int, label_set: str) -> State:
     """The state with its head cut to `classes` classes.
 
@@ -82,17 +75,6 @@ def start_classifier(model: Classifier, state: State, label_set: str, what: str)
         missing=("head.", "fc_norm.") if pretrained else ("head.",),
         unused=PRETRAINING_ONLY if pretrained else (),
     )
-
-
-def export(state: State, path: Path, about: Mapping[str, Any]) -> None:
-    """Writes the tensors as the authors' code reads them: `.pth` ({"model": ...}) or safetensors."""
-    if path.suffix == ".safetensors":
-        weights.write(state, path, about)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    torch.save({"model": state}, beside)
-    beside.replace(path)
 
 
 def _without(name: str, prefixes: tuple[str, ...]) -> str:

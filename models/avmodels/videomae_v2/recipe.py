@@ -24,8 +24,19 @@ from avmodels.videomae_v2.lists import Clip, labelled_list, pretraining_list
 from avmodels.videomae_v2.loss import reconstruction_loss, targets
 from avmodels.videomae_v2.model import SIZES, Classifier, MaskedAutoencoder, positions_for
 
-__all__ = ["RECIPES", "build", "evaluate", "example_input", "features", "load", "published_gmacs", "train"]
+__all__ = [
+    "RECIPES",
+    "about",
+    "build",
+    "evaluate",
+    "example_input",
+    "features",
+    "load",
+    "published_gmacs",
+    "train",
+]
 
+SYSTEM = "videomae-v2"
 Settings = Pretraining | FineTuning | Features
 Loss = Callable[[nn.Module, Batch], Tensor]
 
@@ -66,7 +77,7 @@ def start(model: nn.Module, config: Settings, path: Path) -> list[str]:
 
     Returns the names of the parameters that keep their initial values.
     """
-    state = checkpoint.read(path)
+    state = checkpoint.state_of(weights.read(path, SYSTEM))
     if isinstance(model, Classifier):
         return checkpoint.start_classifier(model, state, label_set(config), str(path))
     return weights.fit(model, state, str(path))
@@ -158,7 +169,7 @@ def labelled(path: Path, config: FineTuning) -> list[Clip]:
 
 def about(config: Settings) -> dict[str, Any]:
     """What a weights file says of itself."""
-    return {"system": "videomae-v2", "model": config.model.model_dump(), "label_set": label_set(config)}
+    return {"system": SYSTEM, "config": config.model_dump(mode="json")}
 
 
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
@@ -177,10 +188,12 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
 
 def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
     """Writes the features of a film's windows to `out`, .npy or .h5; returns how many windows there are."""
-    if not isinstance(config, Features):
+    if isinstance(config, Pretraining):
         raise ConfigError(
-            "features need a configuration whose recipe is `features`, e.g. vit-g-features-thumos14"
+            "features come from a classifier; choose a configuration to fine-tune or for features"
         )
+    if isinstance(config, FineTuning):
+        config = Features(recipe="features", about=config.about, model=config.model)
     here = processes.accelerator(precision)
     model = build(config)
     load(model, config, path)
