@@ -8,9 +8,10 @@ import traceback
 from pathlib import Path
 
 import typer
+from avmodels.errors import ModelsError
 
 from avtool import __version__
-from avtool.cli import characters, check, config, describe, doctor, probe, stages, weights
+from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, weights
 from avtool.errors import AvtoolError, ResourceError
 from avtool.interrupt import graceful
 from avtool.workspace import cannot_write
@@ -41,6 +42,7 @@ app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
 app.add_typer(characters.app, name="characters")
+models.add_to(app, weights.app)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 app.command("doctor")(doctor.doctor)
@@ -56,7 +58,7 @@ def run(arguments: list[str]) -> int:
     try:
         with graceful(lambda: _say("finishing the stage under way; Ctrl-C again stops now")):
             return app(arguments, prog_name="avtool", standalone_mode=False) or 0
-    except AvtoolError as error:
+    except (AvtoolError, ModelsError) as error:
         _say(str(error))
         return error.exit_code
     except typer.TyperException as error:
