@@ -70,7 +70,7 @@ def recognise(crowd: Crowd, bank: Bank, settings: Settings) -> list[Sighting]:
     """Who every person track is; a stranger, or somebody whose face was not read, has no name.
 
     A name is given from `settings.name_confidence` on, where it leads the second by `settings.name_margin` and no
-    surer track bears it at the same time.
+    other track bears it at the same time for which more speaks: the log odds of its faces together.
     """
     people = crowd.people
     names = list(dict.fromkeys(bank.names))
@@ -81,7 +81,9 @@ def recognise(crowd: Crowd, bank: Bank, settings: Settings) -> list[Sighting]:
             chances[number] = _chances(crowd.faces[track.id].descriptors[rows], bank, names)
     sightings: dict[int, Sighting] = {}
     bearers: dict[tuple[int, str | None], list[Track]] = defaultdict(list)  # of a name in a shot
-    for number in np.argsort(-chances.max(1, initial=0), kind="stable").tolist():
+    best = chances.max(1, initial=0).clip(1e-9, 1 - 1e-9)
+    weight = np.log(best / (1 - best)) * [len(rows) for rows in read]
+    for number in np.argsort(-weight, kind="stable").tolist():
         track, chance = people[number], chances[number]
         ranking = sorted(zip(chance.tolist(), names, strict=True), reverse=True)
         first, second, *_ = (*ranking, (0.0, None), (0.0, None))

@@ -177,6 +177,12 @@ def test_two_people_seen_together_are_not_the_same_character(bank: Bank, recogni
     assert [sighting.name for sighting in recognise(cut)] == ["Marcus Hale"] * 2
 
 
+def test_a_glimpse_does_not_take_the_name_from_many_faces(bank: Bank, recognise) -> None:
+    many, glimpse = away(bank.descriptors[0], 0.5, 5), away(bank.descriptors[0], 0.42, 1)
+    assert [sighting.name for sighting in recognise(crowd_of(glimpse))] == ["Marcus Hale"]
+    assert [sighting.name for sighting in recognise(crowd_of(glimpse, many))] == [None, "Marcus Hale"]
+
+
 def test_a_face_beside_the_track_is_not_its_face(bank: Bank, recognise) -> None:
     crowd = crowd_of(away(bank.descriptors[0], 0.3, 4))
     track = replace(crowd.tracks[0], boxes=((0.7, 0.0, 1.0, 1.0),) * 4)
