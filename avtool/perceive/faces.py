@@ -106,8 +106,13 @@ def find(frame: np.ndarray, guess: Head) -> tuple[Face, np.ndarray | None] | Non
     nearest = min(_detector()(crop, 0), key=off, default=None)
     if nearest is not None and off(nearest) < DETECTOR_FACE / 2:
         return _read(frame, crop, nearest, square.left, square.top, square.side / DETECTOR_SIDE)
-    face = measure(frame, around(guess.x, guess.y, guess.side * MESH_PER_DETECTION * MESH_MARGIN))
+    face = glimpse(frame, guess)
     return (face, None) if face else None
+
+
+def glimpse(frame: np.ndarray, guess: Head) -> Face | None:
+    """The face that Face Mesh sees at `guess`, without looking for it."""
+    return measure(frame, around(guess.x, guess.y, guess.side * MESH_PER_DETECTION * MESH_MARGIN))
 
 
 def find_close_up(frame: np.ndarray) -> tuple[Face, np.ndarray | None] | None:
@@ -137,13 +142,6 @@ def _read(
         return None
     points = _predictor()(crop, rectangle)
     return face, dlib.get_face_chip(crop, points, CHIP_SIDE, CHIP_PADDING)  # pyright: ignore
-
-
-def follow(frame: np.ndarray, box: np.ndarray) -> Face | None:
-    """The face that was at `box` a moment ago, or None where it is gone."""
-    height, width = frame.shape[:2]
-    x0, y0, x1, y1 = box * (width, height, width, height)
-    return measure(frame, around((x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0) * MESH_MARGIN))
 
 
 def measure(frame: np.ndarray, square: Square) -> Face | None:

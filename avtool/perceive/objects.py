@@ -34,7 +34,7 @@ STRIDES = (8, 16, 32)
 MEAN = np.array((103.53, 116.28, 123.675), np.float32)  # BGR
 DEVIATION = np.array((57.375, 57.12, 58.395), np.float32)
 SCORE = 0.5  # 0.35 lets false cups and phones in
-WEAK = 0.35  # people are often no better than this; a caller must then see a body or a face to believe it
+WEAK = 0.25  # people are often no better than this; a caller must then see a body or a face to believe it
 OVERLAP = 0.6  # of two boxes of one class that overlap more, the better stays
 
 

@@ -21,7 +21,9 @@ from avtool.timeline import SECOND, Shot
 HEIGHT = 720  # pixels: taller pictures are looked at in this size
 GLANCED = 2  # of the largest people are read on the frames between
 BODIES = 4  # of the largest people in a frame are read; the others are followed by their boxes
-BELIEVED = 5  # keypoints that must be seen on somebody whom the detector is unsure of
+BELIEVED = 7  # keypoints that must be seen on somebody whom the detector is unsure of
+THUMBNAIL = (96, 54)  # width and height
+BLACK = 24  # luma (0..255) that black bars stay under
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
 STRETCH = int(0.5 * SECOND)  # the n-th descriptor of a chain is of the best face of a stretch n times this
@@ -32,7 +34,6 @@ class Chain:
     """What is at hand of a person while followed; `chip` is the best face since `since`, to be described."""
 
     box: np.ndarray
-    face: np.ndarray | None = None  # its box
     posed: bool = False  # whether its body is among those read on the last full look
     since: int = 0
     described: int = 0
@@ -71,9 +72,12 @@ class People:
         self._aspect = width / height
         self._boxes, self._bodies, self._faces = Rows(BOX), Rows(BODY), Rows(FACE)
         self._descriptors: dict[int, np.ndarray] = {}  # by row of the faces
-        self._follower = Follower()
+        self._follower = Follower(self._aspect)
         self._chains: dict[int, Chain] = {}
         self._thumbnail: np.ndarray | None = None
+        # Rows and columns of the thumbnail that were ever lit; the others are black bars.
+        self._lit_rows = np.zeros(THUMBNAIL[1], bool)
+        self._lit_columns = np.zeros(THUMBNAIL[0], bool)
         self._full = True
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
@@ -101,7 +105,7 @@ class People:
 
     def _look(self, time: int, frame: np.ndarray) -> None:
         """Find everything in a frame, follow it, and read the people."""
-        found = objects.detect(frame)
+        found = self._detect(frame)
         persons = np.flatnonzero(found.labels == PERSON).tolist()
         nearest = sorted(persons, key=lambda row: -area(found.boxes[row]))[:BODIES]
         poses = {row: bodies.pose(frame, found.boxes[row]) for row in nearest}
@@ -123,13 +127,23 @@ class People:
             if labels[row] != PERSON:
                 continue
             state = self._chains.get(chain) or Chain(boxes[row], since=time)
-            state.box, state.face, state.posed = boxes[row], None, row in poses
+            state.box, state.posed = boxes[row], row in poses
             self._chains[chain] = seen[chain] = state
             if row in poses:
                 self._read(time, frame, chain, state, poses[row], close_up)
         for chain in [chain for chain, state in self._chains.items() if chain not in seen]:
             self._describe(self._chains[chain])
-            self._chains[chain].face, self._chains[chain].posed = None, False
+            self._chains[chain].posed = False
+
+    def _detect(self, frame: np.ndarray) -> objects.Objects:
+        """Objects of the picture without its black bars, so that the detector sees it as large as can be."""
+        height, width = frame.shape[:2]
+        y0, y1 = _extent(self._lit_rows, height)
+        x0, x1 = _extent(self._lit_columns, width)
+        found = objects.detect(frame[y0:y1, x0:x1])
+        scale = np.array((x1 - x0, y1 - y0) * 2, np.float32)
+        boxes = (found.boxes * scale + (x0, y0, x0, y0)) / (width, height, width, height)
+        return objects.Objects(found.labels, boxes.astype(np.float32), found.scores)
 
     def _believed(self, found: objects.Objects, poses: dict[int, np.ndarray]) -> list[int]:
         """The rows of what is there: people the detector is unsure of must show a body, and nobody is two."""
@@ -161,7 +175,7 @@ class People:
         if close_up is None:
             return
         face, chip = close_up
-        self._note(time, chain, state, face)
+        self._note(time, chain, face)
         if time - state.since >= STRETCH * (state.described + 1):
             self._describe(state)
             state.since = time
@@ -173,15 +187,15 @@ class People:
         posed = [chain for chain, state in self._chains.items() if state.posed]
         posed.sort(key=lambda chain: -area(self._chains[chain].box))
         for chain in posed[:GLANCED]:
-            self._bodies.append(time, chain, bodies.pose(frame, self._chains[chain].box))
-        for chain, state in self._chains.items():
-            if state.face is not None:
-                face = faces.follow(frame, state.face)
-                if face:
-                    self._note(time, chain, state, face)
+            state = self._chains[chain]
+            keypoints = bodies.pose(frame, state.box)
+            self._bodies.append(time, chain, keypoints)
+            guess = faces.head(frame, state.box, keypoints)
+            face = faces.glimpse(frame, guess) if guess else None
+            if face:
+                self._note(time, chain, face)
 
-    def _note(self, time: int, chain: int, state: Chain, face: faces.Face) -> None:
-        state.face = face.box
+    def _note(self, time: int, chain: int, face: faces.Face) -> None:
         self._faces.append(time, chain, face.box, *(getattr(face, measure) for measure in MEASURES))
 
     def _describe(self, state: Chain) -> None:
@@ -199,9 +213,19 @@ class People:
 
     def _changed(self, frame: np.ndarray) -> bool:
         """Whether the picture is all another than the one before."""
-        small = cv2.resize(frame, (64, 36), interpolation=cv2.INTER_AREA).mean(2)
+        small = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA).mean(2)
+        self._lit_rows |= small.max(1) > BLACK
+        self._lit_columns |= small.max(0) > BLACK
         before, self._thumbnail = self._thumbnail, small
         return before is not None and float(np.abs(small - before).mean()) > CUT
+
+
+def _extent(lit: np.ndarray, length: int) -> tuple[int, int]:
+    """First and one past the last of `length` pixels that the thumbnail's `lit` ones cover; all where none is."""
+    rows = np.flatnonzero(lit)
+    if not len(rows):
+        return 0, length
+    return int(rows[0] * length / len(lit)), int(np.ceil((rows[-1] + 1) * length / len(lit)))
 
 
 def area(box: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from avtool.errors import MediaError
 from avtool.perceive.objects import CLASSES
 from avtool.timeline import SECOND, Box, Shot, Span, Thing, Track
 
-REACH = 0.2  # least overlap (IoU) of a box with the one it continues
+REACH = 0.3  # least overlap (IoU) of a box, made square, with where the one it continues should be by now
 LOST = int(1.6 * SECOND)  # a chain unseen for longer is not continued
 MEND = 3 * SECOND  # a gap within a shot is mended up to this length where the descriptors agree
 SAME = 0.45  # two faces nearer than this are one person's
@@ -139,34 +139,67 @@ class Crowd:
             raise MediaError(f"{path} does not hold the people of a film: delete it and run again") from fault
 
 
-class Follower:
-    """Gives every box the number of the chain it continues, or a new one."""
+@dataclass(slots=True)
+class _Last:
+    """The last of a chain: when, what, its box, and how fast its centre moved (x and y a microsecond)."""
 
-    def __init__(self) -> None:
+    time: int
+    label: int
+    box: np.ndarray
+    speed: np.ndarray
+
+    def ahead(self, time: int) -> np.ndarray:
+        """Where the box should be at `time`."""
+        return self.box + np.tile(self.speed * min(time - self.time, SECOND), 2)
+
+
+class Follower:
+    """Gives every box the number of the chain it continues, or a new one. `aspect` is the picture's width over
+    its height."""
+
+    def __init__(self, aspect: float) -> None:
+        self._aspect = aspect
         self._next = 0
-        self._live: dict[int, tuple[int, int, np.ndarray]] = {}  # chain -> time, label, box
+        self._live: dict[int, _Last] = {}
 
     def follow(self, time: int, labels: np.ndarray, boxes: np.ndarray) -> list[int]:
         """The chains of `boxes` (n, 4) with `labels` (n,) seen at `time`: the assignment that overlaps most."""
-        self._live = {chain: last for chain, last in self._live.items() if time - last[0] <= LOST}
+        self._live = {chain: last for chain, last in self._live.items() if time - last.time <= LOST}
         chains = list(self._live)
         numbers = [-1] * len(boxes)
         if chains and len(boxes):
-            last = np.stack([self._live[chain][2] for chain in chains])
-            kinds = np.array([self._live[chain][1] for chain in chains])
-            overlaps = np.where(labels[:, None] == kinds[None], overlap(boxes, last), 0)
+            ahead = np.stack([self._live[chain].ahead(time) for chain in chains])
+            kinds = np.array([self._live[chain].label for chain in chains])
+            overlaps = overlap(self._squares(boxes), self._squares(ahead))
+            overlaps = np.where(labels[:, None] == kinds[None], overlaps, 0)
             for row, column in zip(*linear_sum_assignment(-overlaps), strict=True):
                 if overlaps[row, column] >= REACH:
                     numbers[row] = chains[column]
         for row, number in enumerate(numbers):
-            if number < 0:
+            last = self._live.get(number)
+            if last is None:
                 numbers[row], self._next = self._next, self._next + 1
-            self._live[numbers[row]] = (time, int(labels[row]), boxes[row])
+                speed = np.zeros(2)
+            else:
+                speed = (_centres(boxes[row]) - _centres(last.box)) / (time - last.time)
+            self._live[numbers[row]] = _Last(time, int(labels[row]), boxes[row], speed)
         return numbers
+
+    def _squares(self, boxes: np.ndarray) -> np.ndarray:
+        """`boxes` made as wide as high, or as high as wide: a walker leaves the own narrow box in half a
+        second."""
+        centres, size = _centres(boxes), boxes[:, 2:] - boxes[:, :2]
+        side = np.maximum(size[:, 0] * self._aspect, size[:, 1])
+        half = np.stack((side / self._aspect, side), 1) / 2
+        return np.concatenate((centres - half, centres + half), 1)
 
     def forget(self) -> None:
         """Let no chain go on: the picture has changed."""
         self._live.clear()
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[..., :2] + boxes[..., 2:]) / 2
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
