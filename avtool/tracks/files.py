@@ -63,6 +63,11 @@ def save(path: Path, content: str | bytes) -> None:
         beside.write_bytes(content)
 
 
+def notice(language: str) -> str:
+    """What every file says of itself."""
+    return f"Audio description ({language}). Draft by machine, not reviewed."
+
+
 def one_line(text: str) -> str:
     """`text` in NFC on one line, without the characters that no track format can hold.
 

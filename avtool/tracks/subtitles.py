@@ -28,11 +28,6 @@ def read(path: Path) -> list[Description]:
     return subrip.parse(text, path)
 
 
-def notice(language: str) -> str:
-    """What every file says of itself."""
-    return f"Audio description ({language}). Draft by machine, not reviewed."
-
-
 def write(
     descriptions: Sequence[Description], path: Path, format: Literal["srt", "vtt", "ass"], language: str
 ) -> None:
@@ -46,4 +41,4 @@ def write(
     for cue in cues:
         if rounded(cue.span.start, unit) == rounded(cue.span.end, unit):
             raise UsageError(f"cue {cue.id} lasts {cue.span.duration} microseconds; give it time to be said")
-    files.save(path, WRITERS[format](cues, notice(language)))
+    files.save(path, WRITERS[format](cues, files.notice(language)))
