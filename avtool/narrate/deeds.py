@@ -97,8 +97,7 @@ def deeds(shot: Shot, people: Sequence[Person], film: Film) -> list[Deed]:
         who = owner.get(action.track)
         if action.shot != shot.index or who is None or action.confidence < CONFIDENCE:
             continue
-        first = action.verb.split()[0]
-        if first in ("speaks", "talks", "sings") and any(action.span.overlap(s.span) for s in film.speech):
+        if action.verb == "speaks" and any(action.span.overlap(s.span) for s in film.speech):
             continue
         if action.other is not None:
             pair = (action.verb, frozenset((action.track, action.other)))

@@ -17,7 +17,7 @@ from avtool.narrate import deeds, phrases
 from avtool.narrate.lexicon import english
 from avtool.narrate.presence import Person, at_once, people_in
 from avtool.settings import Settings
-from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Shot, Span, Thing
+from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Shot, Span
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # What a fact is worth at full confidence (spec 3.4: the story, who, where, what can be read, the rest).
 WHO, PLACE, COUNT = 0.8, 0.6, 0.2
 READ = {"title": 0.9, "caption": 0.8, "sign": 0.6, "credit": 0.3}
-FURNITURE = 0.2  # a thing that is not among the salient ones
+THING, FILLING = 0.2, 0.4  # things that are not among the salient ones: beside others, filling the picture
 LEAST = 0.15  # a sentence worth less is filler
 
 # Precision before recall: weaker perceptions are not told.
@@ -176,17 +176,12 @@ def _company(shot: Shot, people: list[Person], film: Film, told: Told) -> Iterat
 
 def _things(shot: Shot, film: Film, told: Told) -> Iterator[Moment]:
     """What is to be seen beside people: the most telling thing, and what is nearly as telling."""
-    salient = english()["salient"]
-    seen: list[tuple[float, Thing, Fact]] = []
-    for thing in film.things:
-        large = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in thing.boxes), default=1.0) >= LARGE
-        claim = phrases.things(thing.label, thing.count)
-        if thing.shot != shot.index or thing.label == "person" or not large:
-            continue
-        if thing.confidence < THING_CONFIDENCE or told.lately(claim, thing.span.start):
-            continue
-        worth = salient.get(thing.label, FURNITURE) * thing.confidence
-        seen.append((worth, thing, Fact("thing", claim, thing.confidence, (thing.span.start,))))
+    seen: list[tuple[float, Span, Fact]] = []
+    for label, count, span, confidence, worth in _objects(shot, film):
+        claim = phrases.things(label, count)
+        if confidence >= THING_CONFIDENCE and not told.lately(claim, span.start):
+            fact = Fact("thing", claim, confidence, (span.start, span.middle))
+            seen.append((worth * confidence, span, fact))
     if not seen:
         return
     seen.sort(key=lambda item: -item[0])
@@ -194,10 +189,24 @@ def _things(shot: Shot, film: Film, told: Told) -> Iterator[Moment]:
     sentences = []
     for some in (seen, seen[:1]):
         facts = tuple(fact for *_, fact in some)
-        event = _hull([thing.span for _, thing, _ in some])
+        event = _hull([span for _, span, _ in some])
         worth = sum(worth for worth, *_ in some)
         sentences.append(_sentence(phrases.join([fact.claim for fact in facts]), event, facts, worth))
     yield from _worth_telling(shot, sentences)
+
+
+def _objects(shot: Shot, film: Film) -> Iterator[tuple[str, int, Span, float, float]]:
+    """The things of a shot, detected or filling the picture: label, count, span, confidence and worth."""
+    places, salient = english()["places"], english()["salient"]
+    detected: set[str] = set()
+    for thing in film.things:
+        large = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in thing.boxes), default=1.0) >= LARGE
+        if thing.shot == shot.index and thing.label != "person" and large:
+            detected.add(thing.label)
+            yield thing.label, thing.count, thing.span, thing.confidence, salient.get(thing.label, THING)
+    for tag in film.tags:
+        if tag.shot == shot.index and tag.label not in places and tag.label not in detected:
+            yield tag.label, 1, tag.span, tag.confidence, salient.get(tag.label, FILLING)
 
 
 def _place(shot: Shot, film: Film, told: Told) -> Fact | None:

@@ -40,8 +40,10 @@ def plural(noun: str) -> str:
 
 
 def things(label: str, count: int) -> str:
-    """`count` objects of a COCO class as the narration names them: "a potted plant", "two knives"."""
+    """`count` objects of a class as the narration names them: "a potted plant", "two knives", "hay"."""
     noun = english()["things"].get(label, label)
+    if noun in english()["bare"]:
+        return noun
     if count == 1:
         return noun if noun.startswith("a pair of") else article(noun)
     noun = plural(noun.removeprefix("a pair of "))

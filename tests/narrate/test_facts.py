@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from avtool.errors import UsageError
 from avtool.narrate import facts
+from avtool.narrate.lexicon import english
 from avtool.settings import Settings
 from avtool.timeline import Film, Gap
 from tests.narrate import made
@@ -24,10 +25,10 @@ def test_a_moment_is_told_at_several_lengths():
     marcus = made.person(film, 0, "Marcus Hale")
     made.act(film, marcus, "walks", 0.5, 2)
     made.act(film, marcus, "looks down", 1, 4)
-    made.tag(film, 0, "stage")
+    made.tag(film, 0, "library")
     said = [candidate.text for candidate in facts.candidates(film, made.cast(), SETTINGS)]
     assert said == [
-        "On a stage, Marcus Hale walks and looks down.",
+        "In a library, Marcus Hale walks and looks down.",
         "Marcus Hale walks and looks down.",
         "Marcus Hale walks.",
     ]
@@ -167,11 +168,18 @@ def test_places_and_things():
     film = made.film(4)
     made.tag(film, 0, "castle")
     made.tag(film, 1, "castle")  # the same place still
-    made.tag(film, 1, "jersey")  # no place
+    made.tag(film, 1, "guitar")
+    made.tag(film, 2, "bicycle")  # counted already
     made.thing(film, 2, "bicycle", 2)
     made.thing(film, 2, "car")
     made.thing(film, 3, "knife", 3)
-    assert longest(film) == ["A castle.", "Two bicycles and a car.", "Three knives."]
+    assert longest(film) == ["A castle.", "A guitar.", "Two bicycles and a car.", "Three knives."]
+
+
+def test_every_place_has_its_words():
+    from avtool.perceive.tags import PLACES  # with its network: late
+
+    assert set(english()["places"]) == PLACES
 
 
 def test_text_is_read_out():

@@ -63,27 +63,24 @@ def pause_too_short(script: Script) -> Iterator[Hit]:
 def cannot_be_spoken(script: Script) -> Iterator[Hit]:
     """AD105: the text takes longer than its time (tolerance 0.15 s) even for the fastest professional (320 wpm).
 
-    Cues that follow each other closer than `spacing` (default 0.25 s) are one passage: a cue that borrows time from
-    its neighbours, so that together they fit theirs, can be spoken.
+    Cues with a pause between them too short for dialogue (`min_gap`, default 1.2 s) are one passage, and the voice
+    runs on: a cue that has a third of its time at least may take the rest from neighbours that can spare it.
     """
     rate = max(FASTEST, script.settings.rate_max)
     tolerance = microseconds(script.settings.length_tolerance)
     for passage in _passages(script):
         needed = [pace.speaking_time(cue.text, rate, script.settings.language) for cue in passage]
         for place, cue in enumerate(passage):
-            missing = needed[place] - cue.span.duration
-            if missing > tolerance and _stuck(passage, needed, place, tolerance):
-                yield Hit(
-                    f"takes {needed[place] / SECOND:.2f} s to say even at {rate:g} words a minute, "
-                    f"and has {cue.span.seconds:.2f} s",
-                    cue,
-                )
+            has = cue.span.duration + tolerance
+            if needed[place] > has and (needed[place] > 3 * has or _stuck(passage, needed, place, tolerance)):
+                takes = f"takes {needed[place] / SECOND:.2f} s to say even at {rate:g} words a minute"
+                yield Hit(f"{takes}, and has {cue.span.seconds:.2f} s", cue)
 
 
 def _passages(script: Script) -> Iterator[list[Description]]:
     passage: list[Description] = []
     for cue in script.cues:
-        if passage and cue.span.start - passage[-1].span.end >= microseconds(script.settings.spacing):
+        if passage and cue.span.start - passage[-1].span.end >= microseconds(script.settings.min_gap):
             yield passage
             passage = []
         passage.append(cue)
@@ -92,7 +89,7 @@ def _passages(script: Script) -> Iterator[list[Description]]:
 
 
 def _stuck(passage: list[Description], needed: list[int], place: int, tolerance: int) -> bool:
-    """Whether no run of neighbours around cue `place`, spoken on, has the time it takes."""
+    """Whether no run of up to three neighbours each side of cue `place` has the time that it takes together."""
     return not any(
         sum(needed[first : last + 1]) <= passage[last].span.end - passage[first].span.start + tolerance
         for first in range(max(0, place - 3), place + 1)
