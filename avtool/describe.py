@@ -38,6 +38,7 @@ def describe(
     from avtool.narrate import facts, style
     from avtool.perception import open_film
     from avtool.tracks.script import Script
+    from avtool.weights import index
 
     seen = open_film(
         movie,
@@ -54,6 +55,25 @@ def describe(
     )
     film = seen.film()
     candidates = facts.candidates(film, seen.cast, seen.settings)
-    plan = schedule.plan(candidates, film.gaps, film.shots, seen.settings)
-    findings = style.check(plan.descriptions, film, seen.cast, seen.settings)
-    return Script(film=film, plan=plan, findings=findings)
+    refused: list[schedule.Dropped] = []
+    while True:
+        plan = schedule.plan(candidates, film.gaps, film.shots, seen.settings)
+        findings = style.check(plan.descriptions, film, seen.cast, seen.settings)
+        broken = {finding.cue: finding for finding in findings if finding.severity == "E"}
+        texts = {cue.text: broken[cue.id] for cue in plan.descriptions if cue.id in broken}
+        if not texts:
+            break
+        # What breaks a rule is not said: another wording takes its place, or silence.
+        refused += [
+            schedule.Dropped(candidate, f"{texts[candidate.text].rule}: {texts[candidate.text].message}")
+            for candidate in candidates
+            if candidate.text in texts
+        ]
+        candidates = [candidate for candidate in candidates if candidate.text not in texts]
+    return Script(
+        film=film,
+        plan=schedule.Plan(plan.descriptions, [*plan.dropped, *refused]),
+        findings=findings,
+        settings=seen.settings,
+        weights={name: weight.sha256 for name, weight in index().items() if name in seen.weights},
+    )

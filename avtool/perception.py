@@ -62,6 +62,9 @@ READS: dict[str, tuple[str, ...]] = {
 }
 
 
+HEARING = ("silero-vad", "whisper-tiny-en")
+
+
 class Perception:
     """A film's senses over its workspace. Reading an attribute computes what it needs and has not got.
 
@@ -173,7 +176,7 @@ class Perception:
         return Crowd.load(self.work.file("people", ".npz"))
 
     def _speech_key(self) -> str:
-        weights = [index()[name].sha256 for name in ("silero-vad", "whisper-tiny-en")]
+        weights = [index()[name].sha256 for name in HEARING]
         subtitles = sha256(self._subtitles.read_bytes()).hexdigest() if self._subtitles else None
         return self.key("speech", weights, self._audio_track, subtitles)
 
@@ -191,7 +194,7 @@ class Perception:
                 span=self.span,
                 progress=self._report("listening"),
             )
-            self.work.save("speech", stage_key, found, weights=("silero-vad", "whisper-tiny-en"))
+            self.work.save("speech", stage_key, found, weights=HEARING)
         return found
 
     @cached_property
@@ -219,12 +222,11 @@ class Perception:
         return self.key("characters", self._sight_key("people"), self.cast and digest(self.cast), settings)
 
     @cached_property
-    def bank(self) -> Bank | None:
-        """The faces of the cast; None without a cast, and where everybody has been recognised already."""
-        if self.cast is None or self.work.has("characters", self._characters_key()):
-            return None
+    def bank(self) -> Bank:
+        """The faces of the cast. Raises UsageError for a portrait that does not show one face."""
         from avtool.perceive import characters
 
+        assert self.cast is not None
         return characters.bank(self.cast)
 
     @cached_property
@@ -233,7 +235,7 @@ class Perception:
         if found is None:
             from avtool.perceive.actions import act
 
-            found = act(self.crowd, self.shots, self.speech)
+            found = act(self.crowd, self.speech if self.source.audio else None)
             self.work.save("actions", self._actions_key(), found)
         return found
 
@@ -242,7 +244,9 @@ class Perception:
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave (cast, subtitles) is read before the long work."""
-        _ = self.bank, self.speech
+        if self.cast is not None and not self.work.has("characters", self._characters_key()):
+            _ = self.bank
+        _ = self.speech
         self.see(*SIGHT)
         return Film(
             path=self.source.path,
@@ -258,6 +262,11 @@ class Perception:
             tags=self.tags,
             texts=self.texts,
         )
+
+    @property
+    def weights(self) -> set[str]:
+        """The names of the weights that a full look and listen stand on."""
+        return {*HEARING, *(name for names in SIGHT.values() for name in names)}
 
     def stages(self) -> list[tuple[str, bool]]:
         """Every stage, and whether its records are there already."""

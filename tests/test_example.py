@@ -32,7 +32,8 @@ class Run:
 
     @property
     def cues(self) -> list[dict]:
-        return json.loads((self.folder / "the-quiet-street.en.ad.json").read_text())["descriptions"]
+        project = json.loads((self.folder / "the-quiet-street.en.ad.json").read_text())
+        return project["script"]["plan"]["descriptions"]
 
 
 def avtool(*arguments: str) -> subprocess.CompletedProcess[str]:
