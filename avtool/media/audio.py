@@ -67,7 +67,12 @@ def extract(film: Probe, track: int | None, path: Path) -> None:
         raise MediaError(f"{film.path} has no sound to extract")
     beside = path.with_name(f".{path.name}.part")
     length = film.duration / SECOND
-    source = ffmpeg.input(f"file:{film.path}", protocol_whitelist="file", format_whitelist=FORMATS)
+    source = ffmpeg.input(
+        f"file:{film.path}",
+        itsoffset=-film.origin / SECOND,
+        protocol_whitelist="file",
+        format_whitelist=FORMATS,
+    )
     sound = (
         source[str(stream.index)]
         .filter("aresample", **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
@@ -76,7 +81,8 @@ def extract(film: Probe, track: int | None, path: Path) -> None:
     )
     written = sound.output(f"file:{beside}", format="wav", acodec="pcm_f32le", rf64="auto")
     try:
-        written.global_args("-nostdin", "-v", "error").run(
+        # Without -copyts ffmpeg would count from the track's own beginning.
+        written.global_args("-nostdin", "-v", "error", "-copyts").run(
             cmd=get_ffmpeg_exe(), capture_stderr=True, overwrite_output=True
         )
         os.replace(beside, path)
@@ -130,10 +136,10 @@ def _runs(film: Probe, track: AudioStream, span: Span) -> Iterator[tuple[int, np
                 container.seek(timestamp, stream=stream)
         run: _Run | None = None
         for frame in _frames(container, stream):
-            if frame.pts is None or frame.time_base is None:
+            if frame.pts is None:
                 place = run.end if run else 0
             else:
-                place = _samples(microseconds(frame.pts, frame.time_base) - film.origin)
+                place = _samples(microseconds(frame.pts, stream.time_base) - film.origin)
             if place >= _samples(span.end):
                 break
             if run is None or not run.goes_on(place, frame):

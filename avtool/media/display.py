@@ -30,6 +30,7 @@ class Screen:
 
     def __init__(self, video: VideoStream) -> None:
         self._video = video
+        self._unmarked = Colorspace.ITU709 if video.coded_height >= _HD else Colorspace.ITU601
         self._reformatters: dict[tuple[int, int, str], VideoReformatter] = {}
         self._thumbnail: tuple[av.VideoFrame, av.VideoFrame] | None = (
             None  # of which frame, and the thumbnail
@@ -72,14 +73,14 @@ class Screen:
     def _scaled(
         self, frame: av.VideoFrame, height: int, width: int, form: str, way: Interpolation
     ) -> av.VideoFrame:
-        reformatter = self._reformatters.setdefault((height, width, form), VideoReformatter())
-        unmarked = Colorspace.ITU709 if self._video.coded_height >= _HD else Colorspace.ITU601
-        return reformatter.reformat(
+        # A picture that stays in its own colours must not be taken through others.
+        matrix = None if form == frame.format.name or frame.colorspace != _UNSPECIFIED else self._unmarked
+        return self._reformatters.setdefault((height, width, form), VideoReformatter()).reformat(
             frame,
             width,
             height,
             form,
-            src_colorspace=unmarked if frame.colorspace == _UNSPECIFIED else None,
+            src_colorspace=matrix,
             interpolation=way,
             threads=1,  # the decoder has the others; slices of small pictures cost more than they save
         )

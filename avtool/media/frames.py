@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import av
 import numpy as np
 
 from avtool.errors import MediaError
-from avtool.media.decoding import pictures
+from avtool.media.decoding import watch
 from avtool.media.display import Screen
 from avtool.media.probe import Probe
 from avtool.perceive import Perceiver
-from avtool.timeline import SECOND, Span
+from avtool.timeline import SECOND, Span, merge
 
 _BATCH_BYTES = 16 << 20  # a batch is handed over when it holds so much,
 _BATCH_SPAN = 4 * SECOND  # or so long a piece of the film
 _BATCHES_AHEAD = 4  # batches that wait while the perceivers are at work
+_NEAR = 5 * SECOND  # between frames to grab, that are decoded through rather than sought
 _ROUNDING = 1_000  # microseconds: some containers round times to milliseconds
 
 
@@ -31,10 +34,10 @@ def show(
 ) -> list[Span]:
     """Decode the film (or `span` of it) once and show each perceiver the frames it asked for, in order.
 
-    A perceiver with `fps` gets the first frame at or after each of its grid times n / fps on the film's clock, and
-    no frame twice; a film of fewer frames is shown to it whole. Reading runs ahead in a thread of its own, never by
-    more than a few batches. `progress` is told how many microseconds of the span are done. `finish` is left to the
-    caller. Returns the stretches that could not be read.
+    A perceiver with `fps` gets the first frame at or after each of its grid times n / fps on the film's clock, the
+    first of the span, and no frame twice; a film of fewer frames is shown to it whole. Reading runs ahead in a
+    thread of its own, never by more than a few batches. `progress` is told how many microseconds of the span are
+    done. `finish` is left to the caller. Returns the stretches that could not be read.
 
     Raises MediaError where the film has no picture; what a perceiver raises stops the reading.
     """
@@ -63,11 +66,40 @@ def grab(film: Probe, times: Sequence[int], size: tuple[int, int] | None = None)
     That is, for each, the last frame that begins by then, or the film's first. `size` is (height, width); None is
     the size as displayed. Raises MediaError where the film has no picture, or none can be read at a time.
     """
-    frames = _by_index(film, times, size) if _indexed(film) else None
-    if frames is None:
-        screen = Screen(film.picture)
-        frames = np.stack([screen.show(_on_screen(film, time), size, gray=False) for time in times])
-    return frames
+    height, width = size or (film.picture.height, film.picture.width)
+    screen = Screen(film.picture)
+    grabbed: dict[int, np.ndarray] = {}
+    for near in _neighbours(sorted(set(times))):
+        grabbed |= {time: screen.show(frame, size, gray=False) for time, frame in _on_screen(film, near)}
+    return np.array([grabbed[time] for time in times], np.uint8).reshape(len(times), height, width, 3)
+
+
+def _neighbours(times: Sequence[int]) -> Iterator[list[int]]:
+    """`times` in groups for which reading on is quicker than seeking anew."""
+    group: list[int] = []
+    for time in times:
+        if group and time - group[-1] > _NEAR:
+            yield group
+            group = []
+        group.append(time)
+    if group:
+        yield group
+
+
+def _on_screen(film: Probe, times: list[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Each of `times`, which are in order, with its frame."""
+    waiting = deque(times)
+    shown: av.VideoFrame | None = None
+    with closing(watch(film, times[0], [])) as frames:
+        for begin, frame in frames:
+            while waiting and begin > waiting[0] + _ROUNDING:
+                yield waiting.popleft(), shown or frame
+            if not waiting:
+                return
+            shown = frame
+    if shown is None:
+        raise MediaError(f"{film.path}: no picture can be read at {times[0] / SECOND:.3f} s or later")
+    yield from ((time, shown) for time in waiting)
 
 
 @dataclass(eq=False)
@@ -158,20 +190,30 @@ class _Reading(threading.Thread):
 
     def _read(self) -> None:
         screen = Screen(self._film.picture)
-        for time, frame in pictures(self._film, self._span, self.unreadable):
-            wanting = [view for view in self._views if view.wants(time)]
-            shown: dict[tuple, np.ndarray] = {}
-            for view in wanting:
+        holes: list[Span] = []
+        with closing(watch(self._film, self._span.start, holes)) as frames:
+            for time, frame in frames:
+                if time >= self._span.end:
+                    break
+                if time >= self._span.start:
+                    self._share_out(time, frame, screen)
+                if self._stopping.is_set():
+                    raise _Stopped
+        for view in self._views:
+            if view.times:
+                self._hand_over(view.take())
+        lost = (hole.clip(self._span) for hole in merge(holes, distance=SECOND))
+        self.unreadable.extend(hole for hole in lost if hole is not None)
+
+    def _share_out(self, time: int, frame: av.VideoFrame, screen: Screen) -> None:
+        shown: dict[tuple, np.ndarray] = {}
+        for view in self._views:
+            if view.wants(time):
                 kind = (view.size, view.gray)
                 if kind not in shown:
                     shown[kind] = screen.show(frame, *kind)
                 if view.add(time, shown[kind]):
                     self._hand_over(view.take())
-            if self._stopping.is_set():
-                raise _Stopped
-        for view in self._views:
-            if view.times:
-                self._hand_over(view.take())
 
     def _hand_over(self, batch: _Batch | BaseException | None) -> None:
         while not self._stopping.is_set():
@@ -180,41 +222,3 @@ class _Reading(threading.Thread):
             except queue.Full:
                 continue
         raise _Stopped
-
-
-def _indexed(film: Probe) -> bool:
-    """Whether decord shows this film right: it knows no HDR and no fields, and needs whole sets of times."""
-    video = film.picture
-    return film.container.startswith(("mov", "matroska")) and not (video.hdr or video.interlaced)
-
-
-def _by_index(film: Probe, times: Sequence[int], size: tuple[int, int] | None) -> np.ndarray | None:
-    """`grab` by decord, which turns and scales by itself; None where it cannot read the film."""
-    import decord
-
-    height, width = size or (film.picture.height, film.picture.width)
-    try:
-        reader = decord.VideoReader(f"file:{film.path}", width=width, height=height, num_threads=1)
-        # decord's own clock begins with the picture.
-        starts = reader.get_frame_timestamp(range(len(reader)))[:, 0] * SECOND + film.picture.start
-        indices = np.searchsorted(starts, np.asarray(times) + _ROUNDING, side="right") - 1
-        return reader.get_batch(np.maximum(indices, 0)).asnumpy()
-    except decord.DECORDError:
-        return None
-
-
-def _on_screen(film: Probe, time: int) -> av.VideoFrame:
-    """The last decodable frame that begins by `time`; before the first, the first."""
-    back = SECOND
-    while True:
-        shown = None
-        for _, shown in pictures(film, Span(max(0, time - back), time + _ROUNDING)):
-            pass
-        if shown is not None:
-            return shown
-        if back > time:
-            break
-        back *= 8
-    for _, first in pictures(film, Span(time, max(time, film.duration))):
-        return first
-    raise MediaError(f"{film.path}: no picture can be read at {time / SECOND:.3f} s")
