@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from avtool.narrate import phrases
 from avtool.narrate.lexicon import english
 from avtool.narrate.presence import Person, at_once, moments
-from avtool.timeline import SECOND, Action, Fact, Film, Shot, Span
+from avtool.timeline import SECOND, Action, Fact, Film, Span
 
 CONFIDENCE = 0.6  # precision before recall: weaker actions are not told
 STRANGER = 0.6  # what a stranger's action is worth, of a named person's
@@ -88,16 +88,16 @@ def sentence(told: Sequence[Clause]) -> str:
     return text
 
 
-def deeds(shot: Shot, people: Sequence[Person], film: Film) -> list[Deed]:
-    """What `people` are seen to do in `shot`, by time. Speech that is heard is not told (spec 3.3.6)."""
+def find(people: Sequence[Person], scene: Film) -> list[Deed]:
+    """What the `people` of a shot are seen to do, by time. Speech that is heard is not told (spec 3.3.6)."""
     owner = {track.id: person for person in people for track in person.tracks}
     found: list[Deed] = []
     mutual: set[tuple[str, frozenset[int]]] = set()
-    for action in sorted(film.actions, key=lambda action: (action.span, action.track, action.verb)):
+    for action in sorted(scene.actions, key=lambda action: (action.span, action.track, action.verb)):
         who = owner.get(action.track)
-        if action.shot != shot.index or who is None or action.confidence < CONFIDENCE:
+        if who is None or action.confidence < CONFIDENCE:
             continue
-        if action.verb == "speaks" and any(action.span.overlap(s.span) for s in film.speech):
+        if action.verb == "speaks" and any(action.span.overlap(speech.span) for speech in scene.speech):
             continue
         if action.other is not None:
             pair = (action.verb, frozenset((action.track, action.other)))

@@ -7,25 +7,33 @@ on; what is weak or was just told is left out, for silence is better than filler
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from avtool.errors import UsageError
-from avtool.narrate import deeds, phrases
+from avtool.narrate import deeds, naming, phrases
+from avtool.narrate.deeds import Clause, Deed
 from avtool.narrate.lexicon import english
 from avtool.narrate.presence import Person, at_once, people_in
 from avtool.settings import Settings
-from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Shot, Span
+from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Span, TextRole
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
 
 # What a fact is worth at full confidence (spec 3.4: the story, who, where, what can be read, the rest).
 WHO, PLACE, COUNT = 0.8, 0.6, 0.2
-READ = {"title": 0.9, "caption": 0.8, "sign": 0.6, "credit": 0.3}
 THING, FILLING = 0.2, 0.4  # things that are not among the salient ones: beside others, filling the picture
+# On-screen text: how it is announced, its worth, what it is to W3C DAPT.
+READ: dict[TextRole, tuple[str, float, Represents]] = {
+    "title": ("Title", 0.9, "visual.text.title"),
+    "caption": ("A caption", 0.8, "visual.text"),
+    "sign": ("A sign", 0.6, "visual.text"),
+    "credit": ("Credits", 0.3, "visual.text.credit"),
+}
 LEAST = 0.15  # a sentence worth less is filler
 
 # Precision before recall: weaker perceptions are not told.
@@ -71,13 +79,14 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
     if settings.language.split("-")[0].lower() != "en":
         raise UsageError(f"language {settings.language!r}: this narrator writes English only; set it to en")
     told = Told(film, settings)
+    known = naming.known(cast, film, settings)
     found: list[Moment] = []
-    for shot in film.shots:
-        people = people_in(shot, film, cast, settings)
+    for scene in _shots(film):
+        people = people_in(scene, known, cast, settings)
+        doing = deeds.find(people, scene)
+        company = [person for person in people if not any(deed.who is person for deed in doing)]
         for moment in chain(
-            _actions(shot, people, film, told),
-            _company(shot, people, film, told),
-            _things(shot, film, told),
+            _actions(doing, scene, told), _company(company, bool(doing), scene, told), _things(scene, told)
         ):
             told.remember(moment)
             found.append(moment)
@@ -88,6 +97,19 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
         for group, moment in enumerate(found)
         for said in moment.sentences
     ]
+
+
+def _shots(film: Film) -> Iterator[Film]:
+    """`film` shot by shot: each with its own tracks, sightings, actions, things and tags."""
+    parts: dict[int, Film] = {
+        shot.index: replace(film, shots=[shot], tracks=[], sightings=[], actions=[], things=[], tags=[])
+        for shot in film.shots
+    }
+    for kind in ("tracks", "sightings", "actions", "things", "tags"):
+        for record in getattr(film, kind):
+            if record.shot in parts:
+                getattr(parts[record.shot], kind).append(record)
+    yield from parts.values()
 
 
 class Told:
@@ -108,13 +130,13 @@ class Told:
         if any(moment.event.overlap(pause) for pause in self._pauses):
             for sentence in moment.sentences:
                 for fact in sentence.facts:
-                    self._at[fact.claim] = moment.event.end
+                    self._at[fact.claim] = self._at[fact.kind] = moment.event.end
 
 
-def _actions(shot: Shot, people: list[Person], film: Film, told: Told) -> Iterator[Moment]:
+def _actions(doing: list[Deed], scene: Film, told: Told) -> Iterator[Moment]:
     """What people do, moment by moment; the first may open with a new place."""
-    where = _place(shot, film, told)
-    for group in deeds.together(deeds.deeds(shot, people, film)):
+    where = _place(scene, told)
+    for group in deeds.together(doing):
         fresh = [deed for deed in group if not told.lately(deed.fact.claim, deed.span.start)]
         if not fresh:
             continue
@@ -126,10 +148,10 @@ def _actions(shot: Shot, people: list[Person], film: Film, told: Told) -> Iterat
         if where and _opens(where):
             sentences.append(_do(tellings[0], where, told))
             where = None
-        yield from _worth_telling(shot, sentences)
+        yield from _worth_telling(scene, sentences)
 
 
-def _do(clauses: list[deeds.Clause], where: Fact | None, told: Told) -> Sentence:
+def _do(clauses: list[Clause], where: Fact | None, told: Told) -> Sentence:
     """Clauses as one sentence: "On a stage, Marcus Hale walks and points, and someone looks down."."""
     facts = tuple(dict.fromkeys(fact for clause in clauses for fact in clause.facts()))
     worth = sum(clause.worth for clause in clauses)
@@ -138,90 +160,92 @@ def _do(clauses: list[deeds.Clause], where: Fact | None, told: Told) -> Sentence
     return _sentence(deeds.sentence(clauses), event, facts, worth, where)
 
 
-def _company(shot: Shot, people: list[Person], film: Film, told: Told) -> Iterator[Moment]:
-    """Who is there, where that changed and no action tells it; and where that is, in a new place."""
-    acting = {deed.who for deed in deeds.deeds(shot, people, film)}
-    named = [person for person in people if person.called and person not in acting]
-    named = [person for person in named if not told.lately(person.called or "", person.span.start)]
-    strangers = [person for person in people if not person.called]
-    extra = at_once(track.span for person in strangers for track in person.tracks)
-    where = _place(shot, film, told)
-    opening = where if where and _opens(where) else None
+def _company(people: list[Person], action: bool, scene: Film, told: Told) -> Iterator[Moment]:
+    """Who else is there, where that changed, and where that is, in a new place.
+
+    `people` are those whom no action tells of; with an `action`, strangers beside it are not told.
+    """
+    named = [one for one in people if one.called and not told.lately(one.called, one.span.start)]
+    strangers = [one for one in people if not one.called]
+    where = _place(scene, told)
+    who = tuple(person.fact() for person in named)
+    names = [fact.claim for fact in who]
+    worth = sum(_who_worth(fact, told) for fact in who)
+    event = _hull([one.span for one in named or strangers]) if named or strangers else scene.shots[0].span
+
     sentences: list[Sentence] = []
     if named:
-        who = tuple(person.fact() for person in named)
-        names = [person.called or "" for person in named]
-        event = _hull([person.span for person in named])
-        worth = sum(_who_worth(fact, told) for fact in who)
         sentences.append(_sentence(phrases.join(names), event, who, worth))
-        if extra:
-            count = _count(strangers, phrases.others(extra), extra)
-            text = phrases.join([*names, count.claim])
-            sentences.append(_sentence(text, event, (*who, count), worth + COUNT * count.confidence))
-        if opening:
-            sentences.append(_sentence(phrases.join(names), event, who, worth, opening))
-    elif extra > 1 and not acting:
-        count = _count(strangers, phrases.people(extra), extra)
-        if not told.lately(count.claim, shot.span.start):
-            event = _hull([person.span for person in strangers])
-            worth = COUNT * count.confidence * (2 if extra >= phrases.CROWD else 1)
-            sentences.append(_sentence(count.claim, event, (count,), worth))
-            if opening:
-                sentences.append(_sentence(count.claim, event, (count,), worth, opening))
-    if where and not (opening and sentences):
-        worth = PLACE * where.confidence
-        yield from _worth_telling(shot, [_sentence(where.claim, shot.span, (where,), worth)])
-    yield from _worth_telling(shot, sentences)
+    if count := _count(strangers, bool(named)):
+        crowd = count.claim == phrases.people(phrases.CROWD)
+        told_so = told.lately(
+            count.claim if crowd else "count", event.start
+        )  # whether four or five is no news
+        if named or not (action or told_so):
+            more = COUNT * count.confidence * (2 if crowd else 1)
+            sentences.append(
+                _sentence(phrases.join([*names, count.claim]), event, (*who, count), worth + more)
+            )
+    if where and sentences and _opens(where):
+        said = sentences[0]
+        sentences.append(_sentence(said.text.rstrip("."), event, said.facts, said.worth, where))
+    elif where:
+        alone = _sentence(where.claim, scene.shots[0].span, (where,), PLACE * where.confidence)
+        yield from _worth_telling(scene, [alone])
+    yield from _worth_telling(scene, sentences)
 
 
-def _things(shot: Shot, film: Film, told: Told) -> Iterator[Moment]:
+def _count(strangers: list[Person], beside: bool) -> Fact | None:
+    """How many `strangers` are seen at one time, `beside` people who are named; one alone is no news."""
+    count = at_once(track.span for person in strangers for track in person.tracks)
+    if count < 2 - beside:
+        return None
+    surest = sorted(strangers, key=lambda person: -person.confidence)[:count]
+    times = tuple(sorted({time for person in surest for time in person.fact().times}))
+    tracks = tuple(track.id for person in surest for track in person.tracks)
+    claim = phrases.others(count) if beside else phrases.people(count)
+    return Fact("count", claim, min(person.confidence for person in surest), times, tracks)
+
+
+def _things(scene: Film, told: Told) -> Iterator[Moment]:
     """What is to be seen beside people: the most telling thing, and what is nearly as telling."""
-    seen: list[tuple[float, Span, Fact]] = []
-    for label, count, span, confidence, worth in _objects(shot, film):
-        claim = phrases.things(label, count)
-        if confidence >= THING_CONFIDENCE and not told.lately(claim, span.start):
-            fact = Fact("thing", claim, confidence, (span.start, span.middle))
-            seen.append((worth * confidence, span, fact))
-    if not seen:
-        return
+    seen: list[tuple[float, str, Span, Fact]] = []
+    for label, count, span, confidence, worth in _objects(scene):
+        if confidence >= THING_CONFIDENCE and not told.lately(label, span.start):
+            fact = Fact("thing", label, confidence, (span.start, span.middle))
+            seen.append((worth * confidence, phrases.things(label, count), span, fact))
     seen.sort(key=lambda item: -item[0])
     seen = [item for item in seen if item[0] > seen[0][0] / 2][:3]
     sentences = []
-    for some in (seen, seen[:1]):
-        facts = tuple(fact for *_, fact in some)
-        event = _hull([span for _, span, _ in some])
-        worth = sum(worth for worth, *_ in some)
-        sentences.append(_sentence(phrases.join([fact.claim for fact in facts]), event, facts, worth))
-    yield from _worth_telling(shot, sentences)
+    for some in (seen, seen[:1]) if seen else ():
+        worths, names, spans, facts = zip(*some, strict=True)
+        sentences.append(_sentence(phrases.join(names), _hull(spans), facts, sum(worths)))
+    yield from _worth_telling(scene, sentences)
 
 
-def _objects(shot: Shot, film: Film) -> Iterator[tuple[str, int, Span, float, float]]:
+def _objects(scene: Film) -> Iterator[tuple[str, int, Span, float, float]]:
     """The things of a shot, detected or filling the picture: label, count, span, confidence and worth."""
     places, salient = english()["places"], english()["salient"]
     detected: set[str] = set()
-    for thing in film.things:
+    for thing in scene.things:
         large = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in thing.boxes), default=1.0) >= LARGE
-        if thing.shot == shot.index and thing.label != "person" and large:
+        if thing.label != "person" and large:
             detected.add(thing.label)
             yield thing.label, thing.count, thing.span, thing.confidence, salient.get(thing.label, THING)
-    for tag in film.tags:
-        if tag.shot == shot.index and tag.label not in places and tag.label not in detected:
+    for tag in scene.tags:
+        if tag.label not in places and tag.label not in detected:
             yield tag.label, 1, tag.span, tag.confidence, salient.get(tag.label, FILLING)
 
 
-def _place(shot: Shot, film: Film, told: Told) -> Fact | None:
-    """Where `shot` is, if that is sure and was not told lately."""
+def _place(scene: Film, told: Told) -> Fact | None:
+    """Where the shot is, if that is sure and was not told lately."""
     places = english()["places"]
-    seen = [
-        tag
-        for tag in film.tags
-        if tag.shot == shot.index and tag.label in places and tag.confidence >= PLACE_CONFIDENCE
-    ]
+    seen = [tag for tag in scene.tags if tag.label in places and tag.confidence >= PLACE_CONFIDENCE]
     if not seen:
         return None
     best = max(seen, key=lambda tag: tag.confidence)
     claim = places[best.label]
-    if told.lately(claim, shot.span.start):
+    if told.lately(claim, best.span.start):
         return None
     return Fact("place", claim, best.confidence, (best.span.middle,))
 
@@ -235,51 +259,30 @@ def _texts(film: Film) -> Iterator[Moment]:
     """What can be read and is not heard, each text once (spec 3.5)."""
     read: set[str] = set()
     for text in sorted(film.texts, key=lambda text: text.span):
-        words = text.text.lower().split()
-        if (
-            text.role not in READ
-            or text.confidence < TEXT_CONFIDENCE
-            or text.span.duration < LEGIBLE
-            or not words
-        ):
+        if text.role not in READ or text.confidence < TEXT_CONFIDENCE or text.span.duration < LEGIBLE:
             continue
-        if " ".join(words) in read or _heard(words, text.span, film):
+        words = text.text.lower().split()
+        if not words or " ".join(words) in read or _heard(words, text.span, film):
             continue
         read.add(" ".join(words))
-        kind = {"title": "Title", "caption": "A caption", "sign": "A sign", "credit": "Credits"}[text.role]
+        kind, worth, represents = READ[text.role]
         fact = Fact("text", text.text, text.confidence, (text.span.start, text.span.middle))
         said = phrases.sentence(f"{kind}: {phrases.read_out(text.text)}")
-        represents = _REPRESENTS.get(text.role, "visual.text")
-        sentence = Sentence(said, text.span, (fact,), READ[text.role] * text.confidence)
-        yield Moment(text.shot, (sentence,), represents)
-
-
-_REPRESENTS: dict[str, Represents] = {"title": "visual.text.title", "credit": "visual.text.credit"}
+        yield Moment(text.shot, (Sentence(said, text.span, (fact,), worth * text.confidence),), represents)
 
 
 def _heard(words: list[str], span: Span, film: Film) -> bool:
     """Whether most of the words are spoken near `span`."""
     near = span.grow(HEARD, HEARD)
-    spoken = {
-        word.strip(".,;:!?\"'").lower()
-        for s in film.speech
-        if s.span.overlap(near)
-        for word in s.text.split()
-    }
-    return sum(word.strip(".,;:!?\"'") in spoken for word in words) >= 0.6 * len(words)
+    spoken = " ".join(speech.text.lower() for speech in film.speech if speech.span.overlap(near))
+    heard = set(re.findall(r"\w+", spoken))
+    return sum(word in heard for word in re.findall(r"\w+", " ".join(words))) >= 0.6 * len(words)
 
 
 def _who_worth(fact: Fact, told: Told) -> float:
     """A name is news when it was not told lately; a stranger never is."""
     known = fact.claim != "someone" and not told.lately(fact.claim, fact.times[0])
     return WHO * fact.confidence if known else 0.0
-
-
-def _count(people: list[Person], claim: str, count: int) -> Fact:
-    surest = sorted(people, key=lambda person: -person.confidence)[:count]
-    times = tuple(sorted({time for person in surest for time in person.fact().times}))
-    tracks = tuple(track.id for person in surest for track in person.tracks)
-    return Fact("count", claim, min(person.confidence for person in surest), times, tracks)
 
 
 def _sentence(
@@ -290,12 +293,12 @@ def _sentence(
     return Sentence(phrases.sentence(text), event, facts, worth)
 
 
-def _hull(spans: list[Span]) -> Span:
+def _hull(spans: Sequence[Span]) -> Span:
     return Span(min(span.start for span in spans), max(span.end for span in spans))
 
 
-def _worth_telling(shot: Shot, sentences: list[Sentence]) -> Iterator[Moment]:
+def _worth_telling(scene: Film, sentences: list[Sentence]) -> Iterator[Moment]:
     """The moment with its sentences from long to short, without doubles and filler; none if nothing is left."""
     kept = {said.text: said for said in sentences if said.worth >= LEAST}
     if kept:
-        yield Moment(shot.index, tuple(sorted(kept.values(), key=lambda said: -len(said.text))))
+        yield Moment(scene.shots[0].index, tuple(sorted(kept.values(), key=lambda said: -len(said.text))))

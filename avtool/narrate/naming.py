@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,17 @@ def known_at(one: CastMember, film: Film) -> int | None:
     return min(times, default=None)
 
 
-def called(sighting: Sighting, film: Film, cast: Cast | None, settings: Settings) -> str | None:
+def known(cast: Cast | None, film: Film, settings: Settings) -> dict[str, int | None]:
+    """From when on each character may be named under `settings.name_policy`; None: never."""
+    members = cast.cast if cast else ()
+    if settings.name_policy == "introduced":
+        return {one.name: known_at(one, film) for one in members}
+    return {one.name: film.span.start if settings.name_policy == "always" else None for one in members}
+
+
+def called(
+    sighting: Sighting, known: Mapping[str, int | None], cast: Cast | None, settings: Settings
+) -> str | None:
     """The name or label that `sighting` supports, or None: "someone" (spec 3.3.2, 3.3.4).
 
     A label is the cast file's and tells of the same person as the name, so it needs the same confidence.
@@ -59,10 +69,8 @@ def called(sighting: Sighting, film: Film, cast: Cast | None, settings: Settings
     one = member(cast, sighting.name)
     if one is None:
         return None
-    if settings.name_policy == "always":
-        return one.name
-    since = known_at(one, film) if settings.name_policy == "introduced" else None
-    return one.name if since is not None and since <= sighting.span.end else one.label
+    since = known.get(one.name)
+    return one.name if since is not None and since <= sighting.span.start else one.label
 
 
 def address(descriptions: Sequence[Description], cast: Cast | None) -> list[Description]:

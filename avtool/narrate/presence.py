@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from avtool.narrate import naming
 from avtool.settings import Settings
-from avtool.timeline import SECOND, Fact, Film, Shot, Sighting, Span, Track
+from avtool.timeline import SECOND, Fact, Film, Sighting, Span, Track
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
@@ -36,19 +36,22 @@ class Person:
         return Fact("who", self.called or "someone", self.confidence, times, tuple(t.id for t in self.tracks))
 
 
-def people_in(shot: Shot, film: Film, cast: Cast | None, settings: Settings) -> list[Person]:
-    """The people of `shot`, those with a name or label first, the surest of them first.
+def people_in(
+    scene: Film, known: Mapping[str, int | None], cast: Cast | None, settings: Settings
+) -> list[Person]:
+    """The people of one shot, those with a name or label first, the surest of them first.
 
-    Tracks of one name are one person, unless they are in the picture together: then only the surest is.
+    `known` is `naming.known`. Tracks of one name are one person, unless they are in the picture together: then
+    only the surest is.
     """
-    sightings = {sighting.track: sighting for sighting in film.sightings if sighting.shot == shot.index}
+    sightings = {sighting.track: sighting for sighting in scene.sightings}
     named: dict[str, list[tuple[Sighting, Track]]] = {}
     strangers: list[Track] = []
-    for track in film.tracks:
-        if track.shot != shot.index or track.label != "person" or not _certain(track):
+    for track in scene.tracks:
+        if track.label != "person" or not _certain(track):
             continue
         sighting = sightings.get(track.id)
-        name = naming.called(sighting, film, cast, settings) if sighting else None
+        name = naming.called(sighting, known, cast, settings) if sighting else None
         if name and sighting:
             named.setdefault(name, []).append((sighting, track))
         else:

@@ -70,6 +70,15 @@ class Script:
         before = self.dialogue[after - 1] if after else None
         return before, self.dialogue[after] if after < len(self.dialogue) else None
 
+    def near(self, window: Span) -> Sequence[Description]:
+        """The cues that may meet `window`."""
+        first = bisect_left(self.cues, window.start - self._longest, key=lambda cue: cue.span.start)
+        return self.cues[first : bisect_left(self.cues, window.end, key=lambda cue: cue.span.start)]
+
+    @cached_property
+    def _longest(self) -> int:
+        return max((cue.span.duration for cue in self.cues), default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -26,12 +27,24 @@ CONTENT = 3  # words of content from which a cue says something that dialogue ca
 
 def repeats(script: Script) -> Iterator[Hit]:
     """AD207: tells again what one of the last 5 cues (`repeat_window`) told, or what is said within 25 s."""
+    said = [(one.span, _content(one.text)) for one in script.film.speech] if script.film else []
+    longest = max((span.duration for span, _ in said), default=0)
+    said.sort(key=lambda one: one[0])
     for at, cue in enumerate(script.cues):
         before = script.cues[max(0, at - script.settings.repeat_window) : at]
+        near = cue.span.grow(HEARD, HEARD)
+        first = bisect_left(said, near.start - longest, key=lambda one: one[0].start)
+        last = bisect_left(said, near.end, key=lambda one: one[0].start)
+        heard = set().union(*(words for span, words in said[first:last] if span.overlap(near)))
+        content = _content(cue.text)
         if told := next((one for one in reversed(before) if _tells_the_same(one, cue)), None):
             yield Hit(f"tells again what was told at {clock(told.span.start)}", cue)
-        elif _said(script, cue):
+        elif len(content) >= CONTENT and content <= heard:
             yield Hit("tells what the dialogue says", cue)
+
+
+def _content(text: str) -> set[str]:
+    return {word for word in re.findall(r"[a-z']{3,}", text.lower()) if not _is_function(word)}
 
 
 def _news(cue: Description) -> set[str]:
@@ -44,20 +57,6 @@ def _tells_the_same(one: Description, other: Description) -> bool:
     if news and _news(one):
         return news <= _news(one)
     return fuzz.ratio(one.text.lower(), other.text.lower()) >= SAME
-
-
-def _said(script: Script, cue: Description) -> bool:
-    words = {word for word in re.findall(r"[a-z']{3,}", cue.text.lower()) if not _is_function(word)}
-    if script.film is None or len(words) < CONTENT:
-        return False
-    near = cue.span.grow(HEARD, HEARD)
-    spoken = {
-        word
-        for speech in script.film.speech
-        if speech.span.overlap(near)
-        for word in re.findall(r"[a-z']{3,}", speech.text.lower())
-    }
-    return words <= spoken
 
 
 def _is_function(word: str) -> bool:

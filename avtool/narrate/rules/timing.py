@@ -226,12 +226,15 @@ def _elsewhere(script: Script, cue: Description) -> str | None:
     event = cue.event or cue.span
     reach = Span(event.start - microseconds(settings.early), event.end + microseconds(settings.late))
     needed = pace.speaking_time(cue.text, settings.rate, settings.language)
+    room = reach.grow(0, needed).clip(script.film.span)
+    if room is None:
+        return None
     lead_out, lead_in = microseconds(settings.lead_out), microseconds(settings.lead_in)
-    speech = [span.grow(lead_out, lead_in) for span in script.heard(reach.grow(lead_in, needed + lead_out))]
-    others = [one.span for one in script.cues if one is not cue]
+    speech = [span.grow(lead_out, lead_in) for span in script.heard(room.grow(lead_in, lead_out))]
+    others = [one.span for one in script.near(room) if one is not cue]
     starts = [
         min(max(cue.span.start, free.start), free.end - needed)
-        for free in complement([*speech, *others], reach.grow(0, needed).clip(script.film.span) or cue.span)
+        for free in complement([*speech, *others], room)
         if free.duration >= needed
     ]
     best = min(starts, key=lambda start: abs(start - cue.span.start), default=None)
