@@ -34,35 +34,39 @@ def _session() -> InferenceSession:
     return onnxruntime.InferenceSession(str(where("silero-vad")), options, providers=["CPUExecutionProvider"])
 
 
-def probabilities(samples: np.ndarray) -> np.ndarray:
-    """How likely each 32 ms frame holds a voice: float32 (frames,) of `samples` float32 (n,), 16 kHz mono.
+def probabilities(sounds: np.ndarray) -> np.ndarray:
+    """How likely each 32 ms frame holds a voice: float32 (sounds, frames).
 
-    The last frame is filled up with silence. Raises MissingError where the weight is not installed.
-    Silero VAD v6 (github.com/snakers4/silero-vad), its state carried through `samples` from silence.
+    `sounds` is float32 (sounds, samples), 16 kHz mono; each is heard from silence on, the last frame filled
+    up with silence. Raises MissingError where the weight is not installed.
+    Silero VAD v6 (github.com/snakers4/silero-vad).
     """
-    count = -(-len(samples) // FRAME)
-    frames = np.zeros((count + 1, FRAME), np.float32)  # the first is the silence before
-    frames[1:].reshape(-1)[: len(samples)] = samples
-    inputs = np.concatenate([frames[:-1, -CONTEXT:], frames[1:]], axis=1)
-    state = np.zeros((2, 1, 128), np.float32)
+    count, length = sounds.shape
+    steps = -(-length // FRAME)
+    padded = np.zeros((count, CONTEXT + steps * FRAME), np.float32)
+    padded[:, CONTEXT : CONTEXT + length] = sounds
+    state = np.zeros((2, count, 128), np.float32)
     rate = np.array(RATE, np.int64)
-    heard = np.empty(count, np.float32)
-    for index in range(count):
-        probability, state = _session().run(
-            None, {"input": inputs[index : index + 1], "state": state, "sr": rate}
-        )
-        heard[index] = probability[0, 0]
+    heard = np.empty((count, steps), np.float32)
+    for step in range(steps):
+        window = padded[:, step * FRAME : step * FRAME + CONTEXT + FRAME]
+        probability, state = _session().run(None, {"input": window, "state": state, "sr": rate})
+        heard[:, step] = np.asarray(probability)[:, 0]
     return heard
 
 
-def spans(probability: np.ndarray, start: int = 0) -> list[Span]:
-    """Spans of speech in `probability` (frames,), whose first frame begins at `start` microseconds."""
-    above = np.concatenate([[False], probability > OFFSET, [False]])
+def spans(probability: np.ndarray, start: int, onset: float = ONSET, offset: float = OFFSET) -> list[Span]:
+    """Runs of frames above `offset` that somewhere pass `onset`; frame 0 begins at `start` microseconds."""
+    above = np.concatenate([[False], probability > offset, [False]])
     rises = np.flatnonzero(~above[:-1] & above[1:])
     falls = np.flatnonzero(above[:-1] & ~above[1:])
-    found = [
+    return [
         Span(start + int(rise) * FRAME_US, start + int(fall) * FRAME_US)
         for rise, fall in zip(rises, falls, strict=True)
-        if probability[rise:fall].max() > ONSET
+        if probability[rise:fall].max() > onset
     ]
-    return [span for span in merge(found, BREATH) if span.duration >= SHORTEST]
+
+
+def speech(probability: np.ndarray, start: int = 0) -> list[Span]:
+    """Spans of speech in `probability` (frames,), whose first frame begins at `start` microseconds."""
+    return [span for span in merge(spans(probability, start), BREATH) if span.duration >= SHORTEST]
