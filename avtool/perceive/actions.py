@@ -1,0 +1,69 @@
+"""Visible actions: what the people of a film do, by rules over tracks, bodies, faces, objects and sound.
+
+A wrong description is worse than silence: the rules are strict, and each verb carries the precision it had on
+sightings labelled by eye (tests/truth/actions.json).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import fields, replace
+from typing import TypeVar
+
+
+from avtool.perceive import encounters, expressions, postures
+from avtool.perceive.tracks import Bodies, Crowd, Faces
+from avtool.timeline import SECOND, Action, Shot, Span, Speech, merge
+
+# Share of right sightings of each verb among those labelled by eye, as (right + 1) / (all + 2).
+CONFIDENCE: dict[str, float] = {}
+UNTRIED = 0.5  # of a verb whose sightings were too few to tell
+EDGE = 80_000  # microseconds: so near to a cut a picture may still hold some of the other shot
+HEARD = 0.5  # share of a speaker's span that must be heard as speech
+
+
+def act(crowd: Crowd, shots: list[Shot], speech: list[Speech] | None) -> list[Action]:
+    """Every visible action of every person of `crowd`, gathered over `shots`, in order of time.
+
+    `speech` is what was heard: only then does a moving mouth speak, or sing where a song is heard. None where
+    the film has no sound: the picture alone decides.
+    """
+    spans = {shot.index: shot.span for shot in shots}
+    within = {track.id: spans[track.shot] for track in crowd.people}
+    found: dict[tuple[int, str], list[Span]] = defaultdict(list)
+    for track, body in crowd.bodies.items():
+        for verb, span in postures.actions(_clear(body, within[track]), crowd.aspect):
+            found[track, verb].append(span)
+    for track, face in crowd.faces.items():
+        for verb, span in expressions.actions(_clear(face, within[track])):
+            spoken = verb if verb != "speaks" or speech is None else _heard(span, speech)
+            if spoken:
+                found[track, spoken].append(span)
+    shot_of = {track.id: track.shot for track in crowd.people}
+    actions = [
+        Action(track, shot_of[track], verb, span, 1.0)
+        for (track, verb), spans in found.items()
+        for span in merge(spans, SECOND // 2)
+    ]
+    actions += encounters.actions(crowd)
+    actions = [replace(it, confidence=CONFIDENCE.get(it.verb, UNTRIED)) for it in actions]
+    return sorted(actions, key=lambda action: (action.span, action.track, action.verb))
+
+
+Seen = TypeVar("Seen", Bodies, Faces)
+
+
+def _clear(seen: Seen, shot: Span) -> Seen:
+    """What of `seen` is not at the edge of its shot."""
+    rows = (seen.times >= shot.start + EDGE) & (seen.times < shot.end - EDGE)
+    return replace(seen, **{field.name: getattr(seen, field.name)[rows] for field in fields(seen)})
+
+
+def _heard(span: Span, speech: list[Speech]) -> str | None:
+    """The verb for a mouth that moves during `span`; None where little is heard."""
+    shared = {kind: 0 for kind in ("dialogue", "song", "crowd")}
+    for part in speech:
+        shared[part.kind] += span.overlap(part.span)
+    if shared["dialogue"] + shared["song"] < HEARD * span.duration:
+        return None
+    return "sings" if shared["song"] > shared["dialogue"] else "speaks"
