@@ -48,11 +48,22 @@ def known_at(one: CastMember, film: Film) -> int | None:
 
 
 def known(cast: Cast | None, film: Film, settings: Settings) -> dict[str, int | None]:
-    """From when on each character may be named under `settings.name_policy`; None: never."""
-    members = cast.cast if cast else ()
-    if settings.name_policy == "introduced":
-        return {one.name: known_at(one, film) for one in members}
-    return {one.name: film.span.start if settings.name_policy == "always" else None for one in members}
+    """From when on a sighting of each character may be named under `settings.name_policy`; None: never.
+
+    A description may begin `early` before its event, and must not know the name before the listener does.
+    """
+    times: dict[str, int | None] = {}
+    for one in cast.cast if cast else ():
+        match settings.name_policy:
+            case "always":
+                at = one.known_from
+                times[one.name] = film.span.start if at is None else at + round(settings.early * SECOND)
+            case "introduced":
+                at = known_at(one, film)
+                times[one.name] = None if at is None else at + round(settings.early * SECOND)
+            case "never":
+                times[one.name] = None
+    return times
 
 
 def called(
@@ -97,14 +108,11 @@ def address(descriptions: Sequence[Description], cast: Cast | None) -> list[Desc
 
 
 def _later(text: str, one: CastMember, first: bool) -> str:
-    """The character's name in `text` replaced by the first alias, from the second mention on."""
+    """`text` with the first alias for the character's name, but for its `first` mention."""
     if not one.aliases or len(one.aliases[0]) >= len(one.name):
         return text
     head, name, tail = text.partition(one.name)
-    if first:
-        head, tail = head + name, tail.replace(one.name, one.aliases[0])
-        return head + tail
-    return text.replace(one.name, one.aliases[0])
+    return head + (name if first else one.aliases[0]) + tail.replace(one.name, one.aliases[0])
 
 
 def _continues(before: Description, cue: Description, one: CastMember, cast: Cast) -> bool:

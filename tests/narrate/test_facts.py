@@ -107,13 +107,27 @@ def test_names_need_confidence_and_a_lead(confidence: float, second: float, subj
     [("always", "Ellen Ross"), ("introduced", "The woman in red"), ("never", "The woman in red")],
 )
 def test_name_policy_before_the_name_is_spoken(policy, subject: str):
-    film = made.film(2)
+    film = made.film(3)
     made.act(film, made.person(film, 0, "Ellen Ross"), "points", 0, 1)
-    made.act(film, made.person(film, 1, "Ellen Ross"), "walks", 0, 1)
+    made.act(film, made.person(film, 2, "Ellen Ross"), "walks", 0, 1)
     made.speech(film, 5, 6, "Come in, Ellen.")
     said = longest(film, made.cast(label="the woman in red"), Settings(name_policy=policy))
     assert said[0] == f"{subject} points."
     assert said[1] == ("The woman in red walks." if policy == "never" else "Ellen Ross walks.")
+
+
+def test_the_cast_file_may_hold_a_name_back():
+    film = made.film(4)
+    for shot in (0, 3):
+        made.act(film, made.person(film, shot, "Ellen Ross"), "walks", 0, 1)
+    assert longest(film, made.cast(known_from="00:00:10")) == ["Someone walks.", "Ellen Ross walks."]
+
+
+def test_no_description_knows_a_name_before_the_listener():
+    film = made.film(2)
+    made.act(film, made.person(film, 1, "Ellen Ross"), "walks", 0, 1)
+    made.speech(film, 4, 5, "Come in, Ellen.")  # the description may begin at 1 s
+    assert longest(film, made.cast(), Settings(name_policy="introduced")) == ["Someone walks."]
 
 
 def test_nobody_is_two_people_at_once():

@@ -63,6 +63,8 @@ Guards let Tom cut the rope.
 The painted door of a boarded-up shop.
 A pair of jeans spread on the bed.
 Joyful, they dance.
+The family seated at the table.
+That car is wrecked.
 """
 
 PAST = """
@@ -93,6 +95,8 @@ Tom and Ann danced.
 The soldiers marched past.
 Inside, she found a letter.
 Ann grabbed him.
+Emily opened the window.
+The family went home.
 "He's late." She looked at the clock.
 """
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SAME = 90  # similarity, of 100, from which two texts tell the same
 HEARD = 25 * SECOND  # dialogue as near as that is remembered (AD207)
 REACH = 2  # cues back that a pronoun reaches (AD208)
+PRONOUN = re.compile(r"\b(?:he|she|him|his|hers?)\b", re.IGNORECASE)
+PRONOUNS = {"he": "he", "him": "he", "his": "he", "she": "she", "her": "she", "hers": "she"}
 CONTENT = 3  # words of content from which a cue says something that dialogue can have said
 
 
@@ -69,32 +71,29 @@ def _is_function(word: str) -> bool:
 def pronoun_without_person(script: Script) -> Iterator[Hit]:
     """AD208: "he" or "she" who is not the last person of that pronoun within 2 cues.
 
-    Whose pronoun is whose only the cast file tells: without it, a pronoun with nobody named before it is found,
-    and with it also one that two people named before it share.
+    Whose pronoun is whose only the cast file tells. Without it a pronoun is found that has nobody before it; with
+    it also one that two people share who were named last.
     """
     names = _names(script)
     for at, cue in enumerate(script.cues):
         own = prose(cue.text)
-        match = re.search(r"\b(he|she|him|his|hers?)\b", own, re.IGNORECASE)
+        match = PRONOUN.search(own)
         if match is None:
             continue
-        before = [prose(one.text) for one in script.cues[max(0, at - REACH) : at]] + [own[: match.start()]]
-        if not any(_has_person(text, names) for text in [*before[:-1], own]):
+        earlier = [prose(one.text) for one in script.cues[max(0, at - REACH) : at]]
+        if not any(_has_person(text, names) for text in (*earlier, own)):
             yield Hit(f"“{match[0]}” has nobody named within {REACH} cues", cue)
-            continue
-        pronoun = {"him": "he", "his": "he", "her": "she", "hers": "she"}.get(
-            match[0].lower(), match[0].lower()
-        )
-        shared = [one.name for one in script.cast.cast if one.pronoun == pronoun] if script.cast else []
-        last = next((text for text in reversed(before) if _has_person(text, names)), "")
-        meant = [one.name for one in script.cast.cast if naming.mentions(one, last)] if script.cast else []
-        both = [name for name in meant if name in shared]
-        if len(both) > 1:
-            yield Hit(f"“{match[0]}” may be {' or '.join(both)}", cue)
+        elif script.cast:
+            before = (own[: match.start()], *reversed(earlier))
+            last = next((text for text in before if _has_person(text, names)), "")
+            named = [one for one in script.cast.cast if naming.mentions(one, last)]
+            meant = [one.name for one in named if one.pronoun == PRONOUNS[match[0].lower()]]
+            if len(meant) > 1:
+                yield Hit(f"“{match[0]}” may be {' or '.join(meant)}", cue)
 
 
 def _names(script: Script) -> set[str]:
-    """Words that are names: capitals inside a sentence, and what the cast file gives."""
+    """Words that are names: capitals inside a sentence or before a verb, and what the cast file gives."""
     names = {name for one in script.cast.cast for name in naming.spoken_names(one)} if script.cast else set()
     for cue in script.cues:
         names.update(re.findall(r"(?<=[a-z,;] )[A-Z][\w'-]*[a-z]", cue.text))
@@ -105,35 +104,34 @@ def _names(script: Script) -> set[str]:
 
 
 def _has_person(text: str, names: set[str]) -> bool:
+    """Whether a name, a word in capitals (SOMEONE) or a word for a person is in `text`."""
+    if pattern("person").search(text):
+        return True
     words = re.findall(r"[\w'-]+", text)
-    people = pattern("person")
-    return any(
-        word.removesuffix("'s") in names or word.isupper() and len(word) > 3 for word in words
-    ) or bool(people.search(text))
+    return any(word.removesuffix("'s") in names or (word.isupper() and len(word) > 3) for word in words)
 
 
 def named_too_early(script: Script) -> Iterator[Hit]:
-    """AD209: a name before it is known: the cast file's `known_from` and, unless names are always told
-    (`name_policy`), the film's first mention. On-screen text may hold any name."""
-    if script.cast is None:
-        return
-    policy = script.settings.name_policy
-    for one in script.cast.cast:
-        known = (
-            one.known_from if policy == "always" or script.film is None else naming.known_at(one, script.film)
-        )
-        if policy != "never" and known is None and (policy == "always" or script.film is None):
-            continue
+    """AD209: a name before it is known: by the cast file's `known_from` and, where `name_policy` is "introduced",
+    by the film; with "never", any name. On-screen text may hold names."""
+    for one in script.cast.cast if script.cast else ():
+        known = _known(one, script)
         for cue in script.cues:
-            if policy != "never" and known is not None and cue.span.end >= known:
-                continue
+            if known is not None and cue.span.end >= known:
+                break
             if cue.represents == "visual.nonText" and naming.mentions(one, prose(cue.text)):
                 when = "never told" if known is None else f"not known before {clock(known)}"
-                yield Hit(
-                    f"“{one.name}” is {when}",
-                    cue,
-                    fix=_unnamed(cue.text, naming.spoken_names(one), one.label),
-                )
+                instead = _unnamed(cue.text, naming.spoken_names(one), one.label)
+                yield Hit(f"“{one.name}” is {when}", cue, fix=instead)
+
+
+def _known(one: CastMember, script: Script) -> int | None:
+    """From when on the character may be named, None for never."""
+    if script.settings.name_policy == "never":
+        return None
+    if script.settings.name_policy == "introduced" and script.film:
+        return naming.known_at(one, script.film)
+    return one.known_from or 0
 
 
 def _unnamed(text: str, names: list[str], label: str | None) -> str:

@@ -57,11 +57,8 @@ def find_past(sentence: str) -> tuple[str, str] | None:
     lists = english()
     inside = False  # a clause whose verb is not the sentence's
     for at, word in enumerate(words):
-        if (
-            word in lists["opens_clause"]
-            or word in ("if", "though")
-            or (word == "that" and at > 0 and words[at - 1][0].isalnum())
-        ):
+        that = word == "that" and at > 0 and words[at - 1][0].isalnum()  # not "That is all"
+        if that or word in lists["opens_clause"]:
             inside = True
         elif (past := _is_past(tokens, words, at)) or _is_present(words, at):
             if inside or _zero_relative(words, at):
@@ -187,7 +184,9 @@ def _before(words: list[str], at: int) -> str:
 
 
 def _is_adverb(word: str) -> bool:
-    return word in english()["adverbs"] or (word.endswith("ly") and len(word) > 4)
+    return word in english()["adverbs"] or (
+        word.endswith("ly") and len(word) > 4 and word not in english()["not_adverb"]
+    )
 
 
 def _in_present(text: str, past: str, subject: str) -> str | None:
