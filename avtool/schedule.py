@@ -138,10 +138,11 @@ def _tells(candidates: Sequence[Candidate], settings: Settings) -> list[Mapping[
     for candidate in candidates:
         for claim in claims(candidate):
             groups[claim].add(candidate.group)
-    return [
-        {candidate.group: FOREVER} | {claim: memory for claim in claims(candidate) if len(groups[claim]) > 1}
-        for candidate in candidates
-    ]
+    things: list[Mapping[Hashable, int]] = []
+    for candidate in candidates:
+        shared = [claim for claim in claims(candidate) if len(groups[claim]) > 1]
+        things.append({candidate.group: FOREVER, **dict.fromkeys(shared, memory)})
+    return things
 
 
 def thin(

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 from rapidfuzz import process
 
 from avtool.errors import UsageError
+from avtool.tracks import dapt, subtitles, ttml
 from avtool.tracks import script as project
-from avtool.tracks import subtitles
 from avtool.tracks.script import Script
 
 
@@ -32,6 +32,7 @@ FORMATS = {
     "srt": _subtitles("srt"),
     "vtt": _subtitles("vtt"),
     "ass": _subtitles("ass"),
+    "dapt": Format("ttml", lambda script, path: ttml.write(dapt.compose(script), path)),
     "json": Format("json", project.write),
 }
 

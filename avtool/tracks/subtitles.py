@@ -8,19 +8,23 @@ from typing import Literal
 
 from avtool.errors import UsageError
 from avtool.timeline import Description
-from avtool.tracks import files, subrip, substation, webvtt
+from avtool.tracks import files, script, subrip, substation, ttml, webvtt
 from avtool.tracks.times import rounded
 
 WRITERS = {"srt": subrip.compose, "vtt": webvtt.compose, "ass": substation.compose}
 
 
 def read(path: Path) -> list[Description]:
-    """The cues of an SRT, WebVTT, ASS, SSA or DAPT (TTML) file, known by its content, not its name.
+    """The cues of an SRT, WebVTT, ASS, SSA, DAPT (TTML) or project file, known by its content, not its name.
 
     Raises UsageError, naming the line, where the file is missing, not text, or does not parse.
     """
     text = files.load(path)
     begin = text.lstrip()
+    if begin.startswith("<"):
+        return ttml.read(path).descriptions
+    if begin.startswith("{"):
+        return script.read(path).descriptions
     if begin.startswith("WEBVTT") or path.suffix.lower() == ".vtt":
         return webvtt.parse(text, path)
     if begin.startswith("[Script Info]") or path.suffix.lower() in (".ass", ".ssa"):
