@@ -133,8 +133,8 @@ class Perception:
                 case "shots":
                     records: list[Any] = shots
                 case "looks":
-                    tracks = (crowd or self.crowd).tracks
-                    records = watching[sense].looks(shots, tracks)
+                    people = crowd or self.crowd
+                    records = watching[sense].looks(shots, people.tracks, people.faces)
                 case "people":
                     assert crowd is not None
                     self.work.discard("people")  # no header may vouch for another run's arrays
@@ -235,7 +235,7 @@ class Perception:
         if found is None:
             from avtool.perceive.actions import act
 
-            found = act(self.crowd, self.speech if self.source.audio else None)
+            found = act(self.crowd, self.shots, self.speech if self.source.audio else None)
             self.work.save("actions", self._actions_key(), found)
         return found
 
