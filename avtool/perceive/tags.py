@@ -36,7 +36,7 @@ PLACES = frozenset(
 
 # What several classes, or one with an odd name, are called. Ranges are class numbers.
 _FAMILIES: dict[str, tuple[range, ...]] = {
-    "fish": (range(0, 2), range(389, 398)),
+    "fish": (range(2), range(389, 398)),
     "shark": (range(2, 5),),
     "bird": (range(7, 25), range(80, 101), range(127, 147)),
     "lizard": (range(38, 49),),

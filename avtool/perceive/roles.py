@@ -1,0 +1,219 @@
+"""What on-screen text is for: a title, a caption, a sign in the scene, a credit, a subtitle or a logo.
+
+Lines are first put together into blocks; then place, size, ground and time decide (AD spec 3.5). What reads
+unlike words is dropped: most of it is texture taken for letters.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rapidfuzz import fuzz
+
+from avtool.perceive.reading import known
+from avtool.timeline import SECOND, Box, Shot, Span, Text, TextRole
+
+if TYPE_CHECKING:
+    from avtool.perceive.text import Line
+
+STEP = SECOND // 3  # between two pictures: a line is there until just before the next
+SURE = 0.75  # confidence of a reading laid over the picture
+SURE_SIGN = 0.9  # and of one in the scene, where texture looks like letters
+SAME_WORDS = 80  # of 100: likeness of two readings of one text
+AWAY = 3 * SECOND // 2  # a text may be hidden this long and is still the same
+ALIKE = 1.4  # times the height of another line of the same block
+TOGETHER = SECOND  # lines of one block come and go within this
+ALWAYS = 0.9  # share of the film for which a logo stands; in a corner half of it is enough
+TITLE = 0.08  # height of a line that is a title on any ground
+MIDDLE = 0.15  # how far from the middle a centred text may be, in picture widths
+SUBTITLES = 3  # different texts in one place make subtitles
+CREDIT_LINES = 4
+CREDIT = re.compile(
+    r"\b(directed|written|produced|edited|music|screenplay|story|photographed|costumes?|film) by\b"
+    r"|\b(starring|executive producer|director of photography|casting|cinematograph\w+)\b",
+    re.IGNORECASE,
+)
+
+
+def texts(lines: list[Line], shots: list[Shot], whole: Span) -> list[Text]:
+    """`lines` that read as words, in blocks, each with its role, in the order of appearance."""
+    lines = [line for line in lines if line.confidence >= SURE and words(line.text)]
+    blocks = _blocks(_joined(lines))
+    found = []
+    for block in blocks:
+        role = _role(block, blocks, shots, whole)
+        sure = min(line.confidence for line in block)
+        if role == "sign" and (sure < SURE_SIGN or not all(_confirmed(line) for line in block)):
+            continue
+        parts = [[line] for line in block] if role == "credit" else [block]
+        for part in parts:
+            span = _span(part).clip(whole)
+            if span is not None:
+                shot = next((shot.index for shot in shots if span.start in shot.span), 0)
+                text = " ".join(line.text for line in part)
+                found.append(Text(text, span, _around(part), sure, role, shot))
+    return sorted(found, key=lambda text: (text.span.start, text.box[1], text.box[0]))
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    return shared / (_area(one) + _area(other) - shared)
+
+
+def words(text: str) -> bool:
+    """Whether `text` reads as words or a number: Latin letters, and half of them in words that are known."""
+    found = re.findall(r"[^\W\d_]+", text)
+    letters = sum(map(len, found))
+    digits = sum(character.isdigit() for character in text)
+    if any(character.isalpha() and character > "\u024f" for character in text):
+        return False  # no voice of ours reads it
+    if letters + digits < 0.6 * len(text.replace(" ", "")):
+        return False
+    if not letters:
+        return digits >= 2
+    sense = sum(len(word) for word in found if len(word) >= 2 and known(word))
+    return letters >= 2 and sense >= letters / 2
+
+
+def _confirmed(line: Line) -> bool:
+    return len(line.votes[line.text]) >= 2
+
+
+def _joined(lines: list[Line]) -> list[Line]:
+    """Lines with those after a short absence put to the same line before it."""
+    joined: list[Line] = []
+    for line in sorted(lines, key=lambda line: (line.first, line.box)):
+        before = next((other for other in joined if _again(other, line)), None)
+        if before is None:
+            joined.append(line)
+        else:
+            before.last = max(before.last, line.last)
+            before.readings = [*before.readings, *line.readings]
+    return joined
+
+
+def _again(before: Line, line: Line) -> bool:
+    return (
+        line.first - before.last <= AWAY
+        and overlap(before.box, line.box) > 0.5
+        and fuzz.ratio(before.text, line.text) >= SAME_WORDS
+    )
+
+
+def _blocks(lines: list[Line]) -> list[list[Line]]:
+    """Lines that stand together, above one another or side by side, in reading order."""
+    blocks: list[list[Line]] = []
+    for line in sorted(lines, key=lambda line: (line.box[1], line.box[0])):
+        block = next((block for block in blocks if any(_together(other, line) for other in block)), None)
+        if block is None:
+            blocks.append([line])
+        else:
+            block.append(line)
+    return [_in_order(block) for block in sorted(blocks, key=lambda block: min(line.first for line in block))]
+
+
+def _together(one: Line, other: Line) -> bool:
+    if abs(one.first - other.first) > TOGETHER or abs(one.last - other.last) > TOGETHER:
+        return False
+    height = max(one.height, other.height)
+    if height > ALIKE * min(one.height, other.height):
+        return False
+    beside = max(one.box[0], other.box[0]) - min(one.box[2], other.box[2])
+    below = max(one.box[1], other.box[1]) - min(one.box[3], other.box[3])
+    return below < height and beside < height
+
+
+def _in_order(block: list[Line]) -> list[Line]:
+    """Rows from top to bottom, each from left to right."""
+    rows: list[list[Line]] = []
+    for line in sorted(block, key=lambda line: line.box[1]):
+        middle = (line.box[1] + line.box[3]) / 2
+        row = next((row for row in rows if row[0].box[1] < middle < row[0].box[3]), None)
+        if row is None:
+            rows.append([line])
+        else:
+            row.append(line)
+    return [line for row in rows for line in sorted(row, key=lambda line: line.box[0])]
+
+
+def _role(block: list[Line], blocks: list[list[Line]], shots: list[Shot], whole: Span) -> TextRole:
+    box, span = _around(block), _span(block)
+    text = " ".join(line.text for line in block)
+    height = max(line.height for line in block)
+    centred = abs((box[0] + box[2]) / 2 - 0.5) < MIDDLE
+    if _is_logo(box, blocks, text, shots, whole):
+        return "logo"
+    if CREDIT.search(text) or len({round(line.box[1], 2) for line in block}) >= CREDIT_LINES:
+        return "credit"
+    if _in_subtitle_place(box, height):
+        alike = {
+            " ".join(line.text for line in other)
+            for other in blocks
+            if _in_subtitle_place(_around(other), max(line.height for line in other))
+            and abs(_around(other)[3] - box[3]) < 0.04
+        }
+        if len(alike) >= SUBTITLES:
+            return "subtitle"
+    if not all(line.still and _level(line) for line in block):
+        return "sign"
+    if centred and box[1] < 0.75 and (all(line.plain for line in block) or height >= TITLE):
+        return "title"
+    if box[1] > 0.55 and len(text.split()) >= 2 and _laid_over(span, shots):
+        return "caption"
+    return "sign"
+
+
+def _is_logo(box: Box, blocks: list[list[Line]], text: str, shots: list[Shot], whole: Span) -> bool:
+    """Whether the text stands in its place for nearly all of a film of several shots, or in a corner for half."""
+    if len(shots) < 2:
+        return False
+    stands = sum(
+        _span(other).duration
+        for other in blocks
+        if overlap(box, _around(other)) > 0.5
+        and fuzz.ratio(text, " ".join(line.text for line in other)) >= SAME_WORDS
+    )
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    corner = abs(x - 0.5) > 0.25 and abs(y - 0.5) > 0.3
+    return stands >= (ALWAYS / 2 + 0.05 if corner else ALWAYS) * whole.duration
+
+
+def _in_subtitle_place(box: Box, height: float) -> bool:
+    return abs((box[0] + box[2]) / 2 - 0.5) < MIDDLE / 2 and box[1] > 0.65 and height < TITLE
+
+
+def _level(line: Line) -> bool:
+    """Whether the line runs along the picture's edge, as what is laid over it does."""
+    left, right = line.corners[0], line.corners[1]
+    return abs(right[1] - left[1]) < 0.3 * line.height
+
+
+def _laid_over(span: Span, shots: list[Shot]) -> bool:
+    """Whether the text comes or goes within a shot or stays over a cut, as nothing in the scene does."""
+    margin = SECOND // 2
+    return not any(
+        abs(span.start - shot.span.start) < margin and abs(span.end - shot.span.end) < margin
+        for shot in shots
+    )
+
+
+def _span(block: list[Line]) -> Span:
+    return Span(min(line.first for line in block), max(line.last for line in block) + STEP)
+
+
+def _around(block: list[Line]) -> Box:
+    boxes = np.array([line.box for line in block])
+    x0, y0 = boxes[:, :2].min(axis=0)
+    x1, y1 = boxes[:, 2:].max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
