@@ -21,28 +21,9 @@ MICROSECONDS = Fraction(1, 1_000_000)
 # files or hosts, and avtool reads the file it was given and nothing else.
 FORMATS = (
     "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,mxf_opatom,gxf,nut,ivf,dv,rm,wtv,"
-    "h264,hevc,vvc,obu,m4v,vc1,rawvideo,yuv4mpegpipe,gif,apng,mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,au"
+    "h264,hevc,vvc,obu,m4v,vc1,yuv4mpegpipe,gif,apng,mp3,wav,w64,flac,aac,ac3,eac3,aiff,caf,au"
 )
 _READ_ERRORS_IN_A_ROW = 50  # then the rest of the file is given up
-
-
-def local_file(path: Path) -> Path:
-    """`path`, after making sure that it is a readable file with something in it; MediaError otherwise."""
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder; name a film inside it")
-    if not path.exists():
-        if re.match(r"\w{2,}:/", str(path)):
-            raise MediaError(f"{path} is no local file; download the film first")
-        raise MediaError(f"{path} does not exist{_nearest(path)}")
-    if not path.is_file():
-        raise MediaError(f"{path} is not an ordinary file; give the film as a file")
-    try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise MediaError(f"{path} is empty (0 bytes); copy or record it again")
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror}") from error
-    return path
 
 
 def opened(path: Path) -> InputContainer:
@@ -50,7 +31,7 @@ def opened(path: Path) -> InputContainer:
 
     Raises MediaError where the file is missing, not media, cut short, or a playlist.
     """
-    local_file(path)
+    _require_file(path)
     try:
         # "file:" keeps names such as "concat:x" files; the white lists keep the media inside this file.
         return av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
@@ -78,6 +59,24 @@ def packets(container: InputContainer, streams: Iterable[Stream]) -> Iterator[av
             if packet.size:
                 failures = 0
                 yield packet
+
+
+def _require_file(path: Path) -> None:
+    """Raise MediaError unless `path` is a readable file with something in it."""
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; name a film inside it")
+    if not path.exists():
+        if re.match(r"\w{2,}:/", str(path)):
+            raise MediaError(f"{path} is no local file; download the film first")
+        raise MediaError(f"{path} does not exist{_nearest(path)}")
+    if not path.is_file():
+        raise MediaError(f"{path} is not an ordinary file; give the film as a file")
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise MediaError(f"{path} is empty (0 bytes); copy or record it again")
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _nearest(path: Path) -> str:

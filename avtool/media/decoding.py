@@ -86,7 +86,7 @@ class _Decoder:
             self._container.seek(int(timestamp), stream=self._stream)
         except FFmpegError:
             return False
-        self._next = self._fault = time
+        self._next, self._fault = time, 0  # any whole picture will do to begin with
         return True
 
     def ended(self) -> None:

@@ -16,7 +16,7 @@ from avtool.media.probe import VideoStream, microseconds
 
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _HD = 720  # lines from which an unmarked picture is BT.709, as players take it
-_THUMBNAIL = 100  # lines of the thumbnail at least
+_THUMBNAIL = 100  # lines and columns of the thumbnail at least
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # BT.709
 
 
@@ -52,7 +52,7 @@ class Screen:
         return np.rot90(picture, self._video.rotation // 90)
 
     def _pixels(self, frame: av.VideoFrame, height: int, width: int, form: str) -> np.ndarray:
-        nth = frame.height // _THUMBNAIL
+        nth = min(frame.height, frame.width) // _THUMBNAIL
         if nth > 1 and height <= frame.height // nth and width <= frame.width // nth:
             frame = self._small(frame, nth)
         shrinks = height * width < frame.height * frame.width

@@ -6,7 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 import av
@@ -164,13 +164,13 @@ class _Reading(threading.Thread):
         self._film = film
         self._views = views
         self._span = span
-        self._queue: queue.Queue[_Batch | BaseException | None] = queue.Queue(_BATCHES_AHEAD)
+        self._queue: queue.Queue[_Batch | Exception | None] = queue.Queue(_BATCHES_AHEAD)
         self._stopping = threading.Event()
 
     def batches(self) -> Iterator[_Batch]:
         """The batches as they get ready; raises what the reading raised."""
         while (batch := self._queue.get()) is not None:
-            if isinstance(batch, BaseException):
+            if isinstance(batch, Exception):
                 raise batch
             yield batch
 
@@ -180,13 +180,13 @@ class _Reading(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        try:
-            self._read()
-            self._hand_over(None)
-        except _Stopped:
-            pass
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must not wait for ever
-            self._hand_over(error)
+        ending: Exception | None = None
+        with suppress(_Stopped):
+            try:
+                self._read()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the consumer must not wait for ever
+                ending = error
+            self._hand_over(ending)
 
     def _read(self) -> None:
         screen = Screen(self._film.picture)
@@ -215,7 +215,7 @@ class _Reading(threading.Thread):
                 if view.add(time, shown[kind]):
                     self._hand_over(view.take())
 
-    def _hand_over(self, batch: _Batch | BaseException | None) -> None:
+    def _hand_over(self, batch: _Batch | Exception | None) -> None:
         while not self._stopping.is_set():
             try:
                 return self._queue.put(batch, timeout=0.1)

@@ -57,7 +57,7 @@ class VideoStream:
 
 @dataclass(frozen=True, slots=True)
 class AudioStream:
-    """One audio track. `description` tells that it is audio description already."""
+    """One audio track that can be decoded. `description` tells that it is audio description already."""
 
     index: int
     codec: str
@@ -138,7 +138,9 @@ def probe(path: str | Path) -> Probe:
             duration=duration,
             origin=origin,
             video=_video(container, path, origin, duration),
-            audio=tuple(_audio(stream, origin, duration) for stream in container.streams.audio),
+            audio=tuple(
+                _audio(stream, origin, duration) for stream in container.streams.audio if stream.codec_context
+            ),
             subtitles=tuple(_subtitle(stream) for stream in container.streams.subtitles),
             chapters=tuple(_chapters(container, origin)),
             digest=_digest(path, duration),
@@ -168,6 +170,10 @@ def _video(container: InputContainer, path: Path, origin: int, duration: int) ->
     stream = picture_stream(container)
     if stream is None:
         return None
+    if stream.codec_context is None:
+        raise MediaError(
+            f"{path}: there is no decoder for its picture; convert the film, for instance to H.264"
+        )
     frame, timestamps = _first_frame(container, stream)
     if frame is None:
         raise MediaError(
@@ -269,7 +275,7 @@ def _audio(stream: av.AudioStream, origin: int, duration: int) -> AudioStream:
 def _subtitle(stream: Stream) -> SubtitleStream:
     return SubtitleStream(
         index=stream.index,
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.name if stream.codec_context else "unknown",
         language=_language(stream),
         title=_title(stream),
         default=bool(stream.disposition & Disposition.default),

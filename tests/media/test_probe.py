@@ -197,6 +197,13 @@ def remote(folder: Path, plain: Path) -> Path:
     return Path("https://example.org/film.mp4")
 
 
+def no_decoder(folder: Path, plain: Path) -> Path:
+    name = bytes(7) + b"\x01"  # follows the codec's in a sample description
+    content = plain.read_bytes().replace(b"avc1" + name, b"zzzz" + name)
+    (folder / "no-decoder.mp4").write_bytes(content)
+    return folder / "no-decoder.mp4"
+
+
 def no_frames(folder: Path, plain: Path) -> Path:
     return clips.write(folder / "no-frames.avi", clips.picture(), vcodec="mpeg4", t=0)
 
@@ -214,6 +221,7 @@ def no_frames(folder: Path, plain: Path) -> Path:
         (playlist, "give the film file itself"),
         (joined, "give the film file itself"),
         (remote, "no local file"),
+        (no_decoder, "no decoder for its picture"),
         (no_frames, "no picture that can be decoded"),
     ],
 )
