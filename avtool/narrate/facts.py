@@ -224,17 +224,20 @@ def _things(scene: Film, told: Told) -> Iterator[Moment]:
 
 
 def _objects(scene: Film) -> Iterator[tuple[str, int, Span, float, float]]:
-    """The things of a shot, detected or filling the picture: label, count, span, confidence and worth."""
+    """The things of a shot, detected or filling the picture: label, count, span, confidence and worth.
+
+    What two senses see is as sure as the surer of them.
+    """
     places, salient = english()["places"], english()["salient"]
-    detected: set[str] = set()
+    filling = {tag.label: tag for tag in scene.tags if tag.label not in places}
     for thing in scene.things:
         large = max(((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in thing.boxes), default=1.0) >= LARGE
         if thing.label != "person" and large:
-            detected.add(thing.label)
-            yield thing.label, thing.count, thing.span, thing.confidence, salient.get(thing.label, THING)
-    for tag in scene.tags:
-        if tag.label not in places and tag.label not in detected:
-            yield tag.label, 1, tag.span, tag.confidence, salient.get(tag.label, FILLING)
+            tag = filling.pop(thing.label, None)
+            confidence = max(thing.confidence, tag.confidence if tag else 0.0)
+            yield thing.label, thing.count, thing.span, confidence, salient.get(thing.label, THING)
+    for tag in filling.values():
+        yield tag.label, 1, tag.span, tag.confidence, salient.get(tag.label, FILLING)
 
 
 def _place(scene: Film, told: Told) -> Fact | None:

@@ -190,6 +190,14 @@ def test_places_and_things():
     assert longest(film) == ["A castle.", "A guitar.", "Two bicycles and a car.", "Three knives."]
 
 
+def test_two_senses_are_surer_than_one():
+    film = made.film(2)
+    for shot in (0, 1):
+        made.thing(film, shot, "cat", 2, confidence=0.5)
+    made.tag(film, 1, "cat", 0.8)
+    assert longest(film) == ["Two cats."]
+
+
 def test_every_place_has_its_words():
     from avtool.perceive.tags import PLACES  # with its network: late
 
