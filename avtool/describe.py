@@ -35,7 +35,7 @@ def describe(
     MissingError where a weight is not installed, ResourceError where the disk is full.
     """
     from avtool import schedule
-    from avtool.narrate import facts, style
+    from avtool.narrate import facts, naming, style
     from avtool.perception import open_film
     from avtool.tracks.script import Script
     from avtool.weights import index
@@ -58,7 +58,8 @@ def describe(
     refused: list[schedule.Dropped] = []
     while True:
         plan = schedule.plan(candidates, film.gaps, film.shots, seen.settings)
-        findings = style.check(plan.descriptions, film, seen.cast, seen.settings)
+        descriptions = naming.address(plan.descriptions, seen.cast)
+        findings = style.check(descriptions, film, seen.cast, seen.settings)
         broken = {finding.cue: finding for finding in findings if finding.severity == "E"}
         texts = {cue.text: broken[cue.id] for cue in plan.descriptions if cue.id in broken}
         if not texts:
@@ -72,7 +73,7 @@ def describe(
         candidates = [candidate for candidate in candidates if candidate.text not in texts]
     return Script(
         film=film,
-        plan=schedule.Plan(plan.descriptions, [*plan.dropped, *refused]),
+        plan=schedule.Plan(descriptions, [*plan.dropped, *refused]),
         findings=findings,
         settings=seen.settings,
         weights={name: weight.sha256 for name, weight in index().items() if name in seen.weights},

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from avtool.cast import Cast
 
 SEEN = SECOND // 2  # a track as long as this counts as someone
-SURE = 0.5  # mean detection score of a track that does
+SURE = 0.65  # mean detection score of a track that does
+FACES = 2  # frames whose face was read make any track someone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,9 @@ def people_in(
     named: dict[str, list[tuple[Sighting, Track]]] = {}
     strangers: list[Track] = []
     for track in scene.tracks:
-        if track.label != "person" or not _certain(track):
-            continue
         sighting = sightings.get(track.id)
+        if track.label != "person" or not _certain(track, sighting):
+            continue
         name = naming.called(sighting, known, cast, settings) if sighting else None
         if name and sighting:
             named.setdefault(name, []).append((sighting, track))
@@ -89,8 +90,9 @@ def moments(times: Sequence[int], span: Span) -> tuple[int, ...]:
     return tuple(sorted({inside[0], inside[len(inside) // 2], inside[-1]}))
 
 
-def _certain(track: Track) -> bool:
-    return track.span.duration >= SEEN and _score(track) >= SURE
+def _certain(track: Track, sighting: Sighting | None) -> bool:
+    faces = sighting.faces if sighting else 0
+    return track.span.duration >= SEEN and (faces >= FACES or _score(track) >= SURE)
 
 
 def _score(track: Track) -> float:

@@ -164,13 +164,26 @@ def test_ad104_short_pauses_stay_empty():
 
 def test_ad105_what_cannot_be_spoken():
     text = "Ann climbs through the narrow window and drops into the courtyard."
-    assert "AD105" in findings(made.cue(1, 0, 1, text))
-    assert "AD105" not in findings(made.cue(1, 0, 2.5, text))
-    # A cue may borrow time from the next where the voice runs on, but no miracle.
-    assert "AD105" not in findings(made.cue(1, 0, 1, text), made.cue(2, 1.5, 4, "She runs."))
-    assert "AD105" in findings(made.cue(1, 0, 1, text), made.cue(2, 1.5, 2, "She runs."))
-    assert "AD105" in findings(made.cue(1, 0, 1, text), made.cue(2, 3, 6, "She runs."))
-    assert "AD105" in findings(made.cue(1, 0, 0.4, text), made.cue(2, 0.5, 6, "She runs."))
+
+    def severity(*cues: Description) -> list[str]:
+        found = style.check(cues, None, None, SETTINGS)
+        return [one.severity for one in found if one.rule == "AD105"]
+
+    assert severity(made.cue(1, 0, 2.5, text)) == []
+    # The voice may run on into silence, and borrow time from the next cue, but no miracle.
+    assert severity(made.cue(1, 0, 1.6, text)) == ["W"]
+    assert severity(made.cue(1, 0, 1.6, text), made.cue(2, 3.2, 5, "She runs.")) == ["W"]
+    assert severity(made.cue(1, 0, 1, text), made.cue(2, 1.5, 4, "She runs.")) == ["W"]
+    assert (
+        severity(made.cue(1, 0, 1.6, text), made.cue(2, 1.8, 2, "She runs."), made.cue(3, 2, 2.4, text))[0]
+        == "E"
+    )
+    assert severity(made.cue(1, 0, 0.7, text)) == ["E"]
+    assert severity(made.cue(1, 0, 0.4, text), made.cue(2, 0.5, 6, "She runs.")) == ["E"]
+    film = made.film(10)
+    made.speech(film, 1.7, 4)
+    found = {one.rule: one for one in style.check([made.cue(1, 0, 1.6, text)], film, None, SETTINGS)}
+    assert found["AD105"].severity == "E"
 
 
 def test_ad106_and_ad107_rates():
