@@ -25,8 +25,9 @@ class Video:
     """
 
     def __init__(self, path: Path):
-        from decord import DECORDError, VideoReader, cpu
+        from decord import DECORDError, VideoReader, cpu, logging
 
+        logging.set_level(logging.QUIET)  # what is wrong is told by the error
         self.path = path
         self._fault = DECORDError
         if not path.is_file():

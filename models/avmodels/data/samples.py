@@ -33,7 +33,7 @@ class Samples(Dataset[Sample]):
     """The clips of a list, each read as a list of samples (crops of one reading) by `read(clip)`.
 
     A clip that cannot be read is replaced by the next one of the list that can, up to `tries` clips in all;
-    the result's `unreadable` holds one message for each clip passed over, and `samples` may be empty.
+    then the result's `unreadable` says why, and `samples` is empty where none of them can.
     """
 
     def __init__(
@@ -50,14 +50,14 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, place: tuple[int, int]) -> Sample:
         """The samples of clip number `place[1]` as epoch `place[0]` sees them."""
         epoch, index = place
-        unreadable = []
+        unreadable: list[str] = []
         for other in range(index, index + self._tries):
             number = other % len(self.clips)
             seed_generators(self._seed, epoch, index)
             try:
                 samples = self._read(self.clips[number])
             except UnreadableError as error:
-                unreadable.append(str(error))
+                unreadable = unreadable or [str(error)]
             else:
                 return {"samples": samples, "clips": [number], "unreadable": unreadable}
         return {"samples": [], "clips": [], "unreadable": unreadable}

@@ -52,11 +52,13 @@ class Log:
         if self._main:
             self._record(step, {"epoch": epoch, **values})
             words = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-            self._console.print(f"epoch {epoch + 1}  {words}", highlight=False)
+            self._console.print(f"epoch {epoch + 1}  {words}", highlight=False, soft_wrap=True)
 
     def warning(self, message: str) -> None:
         """Prints a line that a person should see; every process may."""
-        (self._console if self._main else Console(stderr=True)).print(message, highlight=False, markup=False)
+        (self._console if self._main else Console(stderr=True)).print(
+            message, highlight=False, markup=False, soft_wrap=True
+        )
 
     def close(self) -> None:
         if self._main:

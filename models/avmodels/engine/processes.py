@@ -33,10 +33,10 @@ def spread(
     """
     model.to(here.device)
     if parallel == "fsdp" and here.num_processes > 1:
-        for module in model.modules():
-            if isinstance(module, units):
-                fully_shard(module)
-        fully_shard(model)
+        for module in [*(module for module in model.modules() if isinstance(module, units)), model]:
+            sharded = fully_shard(module)
+            # gloo sums where it is asked for a mean
+            sharded.set_force_sum_reduction_for_comms(here.device.type == "cpu")
         return model
     return here.prepare_model(model)
 
@@ -79,6 +79,7 @@ def _process(
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
+    os.dup2(2, 1)  # gloo greets its peers on stdout, which is for results
     try:
         function(*arguments)
     except ModelsError as error:
