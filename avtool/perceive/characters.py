@@ -36,11 +36,9 @@ if TYPE_CHECKING:
     from avtool.perceive.people import Crowd
     from avtool.settings import Settings
 
-STEEPNESS, EVEN = (
-    28.2,
-    0.653,
-)  # of the fitted curve: its slope, and the distance where both are equally likely
-STRANGERS = 4  # comparisons with a stranger for one with the character
+STEEPNESS = 31.7  # of the fitted curve
+EVEN = 0.652  # the distance at which it finds both equally likely
+STRANGERS = 5  # comparisons with a stranger for one with the character
 DOUBT = 0.05  # added to the distance of a track with one face, half of it with two, and so on
 PORTRAIT = 960  # pixels: a larger portrait is made this large before faces are looked for
 
@@ -78,7 +76,7 @@ def recognise(crowd: Crowd, bank: Bank, settings: Settings) -> list[Sighting]:
     chances = np.zeros((len(people), len(names)))
     for number, (track, rows) in enumerate(zip(people, read, strict=True)):
         if names and len(rows):
-            chances[number] = _chances(crowd.faces[track.id].descriptors[rows], bank, names)
+            chances[number] = chances_of(crowd.faces[track.id].descriptors[rows], bank, names)
     sightings: dict[int, Sighting] = {}
     bearers: dict[tuple[int, str | None], list[Track]] = defaultdict(list)  # of a name in a shot
     best = chances.max(1, initial=0).clip(1e-9, 1 - 1e-9)
@@ -130,7 +128,7 @@ def together(one: Track, other: Track) -> bool:
     return one.shot == other.shot and not set(one.times).isdisjoint(other.times)
 
 
-def _chances(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndarray:
+def chances_of(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndarray:
     """The probability (names,) that a track with `descriptors` (n, 128), n > 0, shows each character."""
     distances = np.linalg.norm(descriptors[:, None] - bank.descriptors[None], axis=2)
     owners = np.array(bank.names)
