@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from avtool.cast import Cast
 
 # What a fact is worth at full confidence (spec 3.4: the story, who, where, what can be read, the rest).
-WHO, PLACE, COUNT = 0.8, 0.6, 0.2
+WHO_FIRST, WHO, PLACE, COUNT = 1.2, 0.8, 0.6, 0.2
 THING, FILLING = 0.2, 0.4  # things that are not among the salient ones: beside others, filling the picture
 # On-screen text: how it is announced, its worth, what it is to W3C DAPT.
 READ: dict[TextRole, tuple[str, float, Represents]] = {
@@ -125,6 +125,10 @@ class Told:
     def lately(self, claim: str, time: int) -> bool:
         """Whether `claim` was told less than `MEMORY` before `time`."""
         return claim in self._at and time - self._at[claim] < MEMORY
+
+    def ever(self, claim: str) -> bool:
+        """Whether `claim` was told before."""
+        return claim in self._at
 
     def remember(self, moment: Moment) -> None:
         if any(moment.event.overlap(pause) for pause in self._pauses):
@@ -283,9 +287,10 @@ def _heard(words: list[str], span: Span, film: Film) -> bool:
 
 
 def _who_worth(fact: Fact, told: Told) -> float:
-    """A name is news when it was not told lately; a stranger never is."""
-    known = fact.claim != "someone" and not told.lately(fact.claim, fact.times[0])
-    return WHO * fact.confidence if known else 0.0
+    """A name is news when it was not told lately, most of all the first time; a stranger never is."""
+    if fact.claim == "someone" or told.lately(fact.claim, fact.times[0]):
+        return 0.0
+    return (WHO if told.ever(fact.claim) else WHO_FIRST) * fact.confidence
 
 
 def _sentence(

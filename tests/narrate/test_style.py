@@ -179,10 +179,9 @@ def test_ad105_what_cannot_be_spoken():
         == "E"
     )
     assert severity(made.cue(1, 0, 0.7, text)) == ["E"]
-    assert severity(made.cue(1, 0, 0.4, text), made.cue(2, 0.5, 6, "She runs.")) == ["E"]
     film = made.film(10)
-    made.speech(film, 1.7, 4)
-    found = {one.rule: one for one in style.check([made.cue(1, 0, 1.6, text)], film, None, SETTINGS)}
+    made.speech(film, 1.25, 4)
+    found = {one.rule: one for one in style.check([made.cue(1, 0, 1.2, text)], film, None, SETTINGS)}
     assert found["AD105"].severity == "E"
 
 

@@ -12,8 +12,7 @@ from avtool.narrate.rules.script import Hit, Rule, Script, meeting, microseconds
 from avtool.timeline import SECOND, Description, Film, Span, clock, complement, merge
 
 FASTEST = 320  # words a minute: 95 of 100 professional TV cues are slower (p95 318)
-HOPELESS = 2.0  # times the time there is
-FOREVER = 10**15  # microseconds
+RUN_ON = SECOND  # after the last cue's end, where nothing is heard, the voice may do so
 SYLLABLES_MAX, SYLLABLES_TARGET = 5.8, 4.4  # a second
 ORIENTATION = 60 * SECOND  # without dialogue and description (AD111)
 WINDOW = 120 * SECOND  # of AD112
@@ -66,26 +65,25 @@ def pause_too_short(script: Script) -> Iterator[Hit]:
 def cannot_be_spoken(script: Script) -> Iterator[Hit]:
     """AD105: the text takes longer than its time (tolerance 0.15 s) even for the fastest professional (320 wpm).
 
-    An error where the voice then runs into dialogue or the next cue, or has not half a chance; a warning where
-    it only runs on after the cue's end. Cues with a pause between them too short for dialogue (`min_gap`, default
-    1.2 s) are one passage: a cue may take the time it lacks from neighbours that can spare it.
+    An error where the voice then runs into dialogue or the next cue, or more than a second beyond its end; else a
+    warning. Cues with a pause between them too short for dialogue (`min_gap`, default 1.2 s) are one passage: a
+    cue may take the time it lacks from neighbours that can spare it.
     """
     rate = max(FASTEST, script.settings.rate_max)
     tolerance = microseconds(script.settings.length_tolerance)
     passages = list(_passages(script))
     for passage, following in zip_longest(passages, passages[1:]):
-        free = following[0].span.start if following else FOREVER
-        dialogue = script.between(passage[-1].span.start)[1]
-        free = min(free, dialogue.start) if dialogue else free
+        end = passage[-1].span.end
+        _, dialogue = script.between(passage[-1].span.start)
+        next_sounds = [following[0].span.start] if following else []
+        next_sounds += [dialogue.start] if dialogue else []
+        free = max(end, min([end + RUN_ON, *next_sounds]))
         needed = [pace.speaking_time(cue.text, rate, script.settings.language) for cue in passage]
         for place, cue in enumerate(passage):
-            has = cue.span.duration + tolerance
-            if needed[place] > has:
-                hopeless = needed[place] > HOPELESS * has or _stuck(passage, needed, place, free + tolerance)
+            if needed[place] > cue.span.duration + tolerance:
+                stuck = _stuck(passage, needed, place, free + tolerance)
                 takes = f"takes {needed[place] / SECOND:.2f} s to say even at {rate:g} words a minute"
-                yield Hit(
-                    f"{takes}, and has {cue.span.seconds:.2f} s", cue, severity="E" if hopeless else "W"
-                )
+                yield Hit(f"{takes}, and has {cue.span.seconds:.2f} s", cue, severity="E" if stuck else "W")
 
 
 def _passages(script: Script) -> Iterator[list[Description]]:
@@ -104,7 +102,7 @@ def _stuck(passage: list[Description], needed: list[int], place: int, free: int)
 
     After the passage nothing is heard until `free`.
     """
-    ends = [*(cue.span.end for cue in passage[:-1]), max(free, passage[-1].span.end)]
+    ends = [*(cue.span.end for cue in passage[:-1]), free]
     return not any(
         sum(needed[first : last + 1]) <= ends[last] - passage[first].span.start
         for first in range(max(0, place - 3), place + 1)
