@@ -18,13 +18,14 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from avtool.choice import Place, best
 from avtool.narrate.pace import speaking_time, words
 from avtool.settings import Settings
 from avtool.timeline import SECOND, Candidate, Description, Gap, Shot, Span, clock
 
-GRID = 100_000  # microseconds between possible starts
+GRID = 200_000  # microseconds between possible starts
 CUE_EVERY = 12 * SECOND  # from one description to the next in professional TV work (median)
 FOREVER = 10**15  # microseconds
 FILL_WINDOW = 120 * SECOND  # of AD112
@@ -58,7 +59,7 @@ def plan(
     `candidates`, `gaps` and `shots` are of one film; gaps do not overlap.
     """
     places = allowed(candidates, gaps, shots, settings)
-    chosen = best(places, _tells(candidates, settings))
+    chosen = best(places, things(candidates, settings))
     kept = thin(chosen, gaps, shots, settings)
     descriptions = [
         Description(
@@ -105,15 +106,15 @@ def allowed(
             if room.start >= closes or candidate.worth <= 0:
                 break
             for length, hurry in lengths.items():
-                pause = -(-(length + spacing) // GRID) * GRID
                 first = max(0, -((room.start - opens) // GRID))
                 last = (min(room.end, closes) - length - room.start) // GRID
-                score, sooner = 0.0, -1
+                before = -inf
                 for start in range(room.start + first * GRID, room.start + last * GRID + 1, GRID):
-                    before = score
-                    score = candidate.worth * (1 - hurry - _misplaced(start, start + length, candidate, cuts))
+                    end = start + length
+                    score = candidate.worth * (1 - hurry - _misplaced(start, end, candidate, cuts))
                     sooner = start - GRID if score <= before else -1
-                    places.append(Place(start, start + length, start + pause, score, number, gap, sooner))
+                    places.append(Place(start, end, end + spacing, score, number, gap, sooner))
+                    before = score
     return places
 
 
@@ -131,18 +132,18 @@ def claims(candidate: Candidate) -> frozenset[str]:
     return frozenset(fact.claim for fact in news)
 
 
-def _tells(candidates: Sequence[Candidate], settings: Settings) -> list[Mapping[Hashable, int]]:
+def things(candidates: Sequence[Candidate], settings: Settings) -> list[Mapping[Hashable, int]]:
     """What each candidate tells, its group and its claims, and for how long that is not told again."""
     memory = settings.repeat_window * CUE_EVERY
     groups: dict[str, set[int]] = defaultdict(set)
     for candidate in candidates:
         for claim in claims(candidate):
             groups[claim].add(candidate.group)
-    things: list[Mapping[Hashable, int]] = []
+    told: list[Mapping[Hashable, int]] = []
     for candidate in candidates:
         shared = [claim for claim in claims(candidate) if len(groups[claim]) > 1]
-        things.append({candidate.group: FOREVER, **dict.fromkeys(shared, memory)})
-    return things
+        told.append({candidate.group: FOREVER, **dict.fromkeys(shared, memory)})
+    return told
 
 
 def thin(
@@ -155,13 +156,16 @@ def thin(
     kept = list(places)
     pauses = sorted(gap.span for gap in gaps)
     end = max([span.end for span in (*pauses, *(shot.span for shot in shots))], default=0)
-    for place in places:
-        start = max(0, min(place.start, end - FILL_WINDOW))
-        window = Span(start, start + FILL_WINDOW)
-        free = sum(pause.overlap(window) for pause in _meeting(pauses, window))
+    starts = {max(0, min(place.start, end - FILL_WINDOW)) for place in places}
+    windows = [Span(start, start + FILL_WINDOW) for start in sorted(starts)]
+    free = {window: sum(pause.overlap(window) for pause in _meeting(pauses, window)) for window in windows}
+    for window in sorted(windows, key=lambda window: free[window]):  # what the fullest give up spares others
         inside = [one for one in kept if one.start < window.end and one.end > window.start]
         for least in sorted(inside, key=lambda one: one.score)[:-1]:
-            if sum(Span(one.start, one.end).overlap(window) for one in inside) <= settings.fill * free:
+            if (
+                sum(Span(one.start, one.end).overlap(window) for one in inside)
+                <= settings.fill * free[window]
+            ):
                 break
             inside.remove(least)
             kept.remove(least)

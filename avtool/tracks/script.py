@@ -62,11 +62,11 @@ class Script:
                 "WCAG 1.2.5 asks for existing pauses only; without one, 1.2.7 asks for extended description.",
             ]
         lines = [
-            f"{len(self.film.gaps)} pauses of {pauses:.0f} s in {length:.0f} s of film.",
-            f"{len(self.descriptions)} descriptions fill {said:.0f} s of them ({said / pauses:.0%}).",
+            f"Pauses: {len(self.film.gaps)}, {pauses:.0f} s of {length:.0f} s of film.",
+            f"Descriptions: {len(self.descriptions)}, {said:.0f} s, {said / pauses:.0%} of the pauses.",
         ]
         if self.dropped:
-            lines.append(f"{len(self.dropped)} things seen are not told; the project file says why.")
+            lines.append(f"Seen but not told: {len(self.dropped)}; the project file says why.")
         return lines
 
 
