@@ -20,8 +20,8 @@ from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
-STRETCH = 10_000_000  # microseconds
-MOST = 32  # labels in the race
+STRETCH = 10_000_000  # microseconds of film whose best scores are kept together
+MOST = 32  # labels in the race at one time
 
 
 class Place(NamedTuple):
@@ -132,10 +132,11 @@ def _prune(labels: list[Label], chances: Chances, now: int) -> list[Label]:
             kept.append(label)
             losses = ((chances.best(thing, now, until), thing, until) for thing, until in told)
             risks.append(sorted((loss for loss in losses if loss[0] > 0), key=itemgetter(0), reverse=True))
-    if len(kept) <= MOST:
-        return kept
-    promise = {
-        id(label): label.value - sum(loss for loss, *_ in risk) / 2
-        for label, risk in zip(kept, risks, strict=True)
-    }
-    return sorted(kept, key=lambda label: -promise[id(label)])[:MOST]
+    if len(kept) > MOST:  # promising is what has much, and much left to tell
+        ranked = sorted(zip(kept, risks, strict=True), key=lambda pair: _promise(*pair), reverse=True)
+        kept = [label for label, _ in ranked[:MOST]]
+    return kept
+
+
+def _promise(label: Label, risk: Sequence[tuple[float, Hashable, int]]) -> float:
+    return label.value - sum(loss for loss, *_ in risk) / 2

@@ -89,7 +89,7 @@ def needed(candidate: Candidate, rate: float, settings: Settings) -> int:
 def allowed(
     candidates: Sequence[Candidate], gaps: Sequence[Gap], shots: Sequence[Shot], settings: Settings
 ) -> list[Place]:
-    """Every place on the grid where the rules allow a candidate by itself, sorted by start."""
+    """Every place on the grid where the rules allow a candidate by itself."""
     cuts = sorted(shot.span.start for shot in shots)
     early, late, spacing = (
         round(seconds * SECOND) for seconds in (settings.early, settings.late, settings.spacing)
