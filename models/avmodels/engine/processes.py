@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -20,6 +21,7 @@ from avmodels.errors import ModelsError
 def accelerator(precision: str = "fp32") -> Accelerator:
     """The process's place among its fellows (torchrun's or `launch`'s), on the GPU if there is one."""
     mixed = "no" if precision == "fp32" else precision
+    AcceleratorState._reset_state()  # a program may train in one precision and test in another
     return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
 
 

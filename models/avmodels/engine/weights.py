@@ -48,7 +48,7 @@ def read(path: Path, system: str) -> dict[str, Any]:
             "refused: ask its author for safetensors or a plain state dict"
         ) from error
     except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path} is not a readable checkpoint: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"{path} is not a readable checkpoint: {error or type(error).__name__}") from error
     if not isinstance(document, dict):
         raise WeightsError(f"{path} holds a {type(document).__name__}, not a dictionary of tensors")
     return document
