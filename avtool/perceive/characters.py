@@ -2,20 +2,20 @@
 
 A track is named by the median of its faces' distances to a character's nearest portrait, so that most of its
 faces must agree and a turned head does no harm. The distance becomes the probability that the track shows the
-character by a logistic curve fitted to real faces:
+character by a logistic curve fitted to real faces (bench/faces.py):
 
-- genuine: one singer of a 160x90 music video, 87 faces 22 to 45 pixels wide in 45 shots, in and out of
-  sunglasses, each track against his faces in other shots; three photographs of one man against each other, also
-  made 22 to 70 pixels wide, turned, relit, mirrored and compressed;
-- impostors: these tracks, a talking man (carphone), a man in the street (bikes) and two more portraits against
-  each other; the curve is fitted to the hard ones among them, pale men of low resolution.
+- genuine: one singer in 38 shots of a 160x90 music video, 88 faces 18 to 49 pixels wide, in and out of
+  sunglasses; three photographs of one man, also made 22 to 70 pixels wide, turned, relit, mirrored, compressed;
+- impostors: these, a man talking in a car, a man in the street and two more portraits, against each other; the
+  curve is fitted to the hard ones among them, pale men in poor pictures.
 
-Of 2606 genuine and 5747 impostor comparisons as many err on either side (14 %) at a distance of 0.669. A film is
-full of strangers: for each person who is a given character, four are taken not to be, and tracks with few faces
-are doubted. Named with 0.75 are then 95 % of the tracks whose faces are 45 pixels wide (all at 70, 45 % at 30, none
-at 22), 35 % of the tracks of two faces or more in the tiny music video, 0.07 % of the impostors and none of the
-1423 hard ones; of what gets 0.75 to 0.9, 98 % is right: where the curve errs, it is too careful. dlib's own
-threshold is 0.6 for pairs of photographs (99.4 % right on Labeled Faces in the Wild).
+Of 2601 genuine and 5619 impostor comparisons as many err on either side (14 %) at a distance of 0.665. A film is
+full of strangers: for each person who is a given character five are taken not to be, and tracks with few faces
+are doubted. Named from 0.75 on are then all tracks whose faces are 70 pixels wide, 75 % at 45, 12 % at 30, none
+at 22, and 35 % of the singer's with two faces or more, his portraits being as small; of the impostors 0.2 %, all
+of them faces of 30 pixels and less against such a portrait, and none of the 1359 hard ones. Of what gets 0.75 to
+0.9, 95 % is right: where the curve errs, it is too careful. dlib's own threshold is 0.6 for pairs of photographs
+(99.4 % right on Labeled Faces in the Wild).
 """
 
 from __future__ import annotations
