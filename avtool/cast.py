@@ -8,32 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from avtool.config import nearest
 from avtool.errors import UsageError
-from avtool.timeline import SECOND
+from avtool.timeline import from_clock
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-def _microseconds(text: Any) -> int:
-    match = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d(?:\.\d+)?)", text) if isinstance(text, str) else None
-    if match is None:
-        raise ValueError('no time; write "HH:MM:SS"')
-    hours, minutes, seconds = match.groups()
-    return (int(hours) * 3600 + int(minutes) * 60) * SECOND + round(float(seconds) * SECOND)
 
 
 class CastMember(BaseModel):
     """One character.
 
     `name` is what the narration says, `aliases` what else the character is called. `images` are portraits,
-    each of this one person's face. Before `known_from` (microseconds; "HH:MM:SS" in the file) narration uses
+    each of this one person's face. Before `known_from` (microseconds; "hh:mm:ss" in the file) narration uses
     `label` ("the woman in the red coat") or no name. `note` is for people only.
     """
 
@@ -44,7 +35,7 @@ class CastMember(BaseModel):
     actor: Name | None = None
     aliases: tuple[Name, ...] = ()
     note: str | None = None
-    known_from: Annotated[int, BeforeValidator(_microseconds)] | None = None
+    known_from: Annotated[int, BeforeValidator(lambda time: from_clock(str(time)))] | None = None
     pronoun: Name | None = None
     label: Name | None = None
 

@@ -6,8 +6,10 @@ half-open. Boxes are ``(x0, y0, x1, y1)`` in [0, 1] of the displayed picture. Co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +86,16 @@ def clock(time: int) -> str:
     """Microseconds as ``h:mm:ss.mmm``, for people."""
     seconds, milliseconds = divmod(round(time / 1000), 1000)
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}.{milliseconds:03}"
+
+
+def from_clock(text: str) -> int:
+    """``hh:mm:ss.mmm``, ``mm:ss`` or seconds, as microseconds. Raises ValueError for anything else."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text) or re.search(r":[6-9]\d|:\d{3}", text):
+        raise ValueError(f"{text!r} is no time; write hh:mm:ss or seconds")
+    seconds = Fraction(0)
+    for part in text.split(":"):
+        seconds = seconds * 60 + Fraction(part)
+    return round(seconds * SECOND)
 
 
 Transition = Literal["start", "cut", "dissolve", "fade"]

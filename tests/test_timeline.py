@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avtool.timeline import Span, clock, complement, merge
+from avtool.timeline import Span, clock, complement, from_clock, merge
 
 spans = st.builds(lambda a, b: Span(min(a, b), max(a, b)), st.integers(0, 1000), st.integers(0, 1000))
 
@@ -43,3 +43,14 @@ def test_a_span_may_not_run_backwards():
 def test_clock():
     assert clock(3_723_004_499) == "1:02:03.004"
     assert clock(59_999_600) == "0:01:00.000"
+
+
+@given(st.integers(0, 10**9))
+def test_clock_and_back(milliseconds):
+    assert from_clock(clock(milliseconds * 1000)) == milliseconds * 1000
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:", ":1", "1:2:3:4", "-1", "1e3", "1.2.3"])
+def test_what_is_no_time(text):
+    with pytest.raises(ValueError, match="no time"):
+        from_clock(text)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from avtool.timeline import SECOND
+from avtool.timeline import from_clock
 
 
 def time(text: str) -> int:
-    """``hh:mm:ss.mmm``, ``mm:ss`` or seconds, as microseconds."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
-        raise typer.BadParameter(f"{text!r} is no time; write 00:10:00 or seconds")
-    seconds = 0.0
-    for part in text.split(":"):
-        seconds = seconds * 60 + float(part)
-    return round(seconds * SECOND)
+    """A time of the film as microseconds."""
+    try:
+        return from_clock(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 Films = Annotated[list[str], typer.Argument(help="Films: files, folders or globs.", show_default=False)]
