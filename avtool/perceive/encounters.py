@@ -9,7 +9,7 @@ import numpy as np
 
 from avtool.perceive.bodies import SEEN, Joint
 from avtool.perceive.postures import HIPS, SHOULDERS, runs
-from avtool.perceive.tracks import Bodies, Crowd
+from avtool.perceive.tracks import Crowd
 from avtool.timeline import SECOND, Action, Span, Track
 
 # Kinds of objects that one hand holds; others are leant on, sat on, or carried out of sight.
@@ -44,12 +44,13 @@ def holds(crowd: Crowd) -> Iterator[tuple[Track, Track, Span]]:
             reach = np.concatenate((boxes[:, :2] - 0.25 * size, boxes[:, 2:] + 0.25 * size), 1)[:, None]
             near = (wrists[..., :2] >= reach[..., :2]).all(2) & (wrists[..., :2] <= reach[..., 2:]).all(2)
             seen = wrists[..., 2] > SEEN
-            for span in runs(times, seen.any(1), (near & seen).any(1), SECOND):
+            for span in runs(times, np.any(seen, 1), np.any(near & seen, 1), SECOND):
                 yield person, thing, span
 
 
 def approaches(crowd: Crowd) -> Iterator[tuple[Track, Track, Span]]:
-    """Two people of like size, seen side by side, come from apart to close: who moved more, the other, when."""
+    """Two people of like size, seen side by side, come from apart to close and stay so for a second: who moved
+    more, the other, when. Passers-by do not stay."""
     for first, second in _pairs(crowd):
         times, boxes = _together(first, second)
         if len(times) < 3:
@@ -61,7 +62,8 @@ def approaches(crowd: Crowd) -> Iterator[tuple[Track, Track, Span]]:
         level = np.minimum(boxes[:, 0, 3], boxes[:, 1, 3]) - np.maximum(boxes[:, 0, 1], boxes[:, 1, 1])
         space = np.maximum(boxes[:, 0, 0] - boxes[:, 1, 2], boxes[:, 1, 0] - boxes[:, 0, 2]) / height
         beside = alike & (level > 0.7 * height)
-        for end in np.flatnonzero(beside & (space < CLOSE)):
+        stays = [times.searchsorted(span.start) for span in runs(times, beside, space < CLOSE, SECOND)]
+        for end in stays:
             begins = np.flatnonzero(
                 beside[:end] & (space[:end] > APART) & (times[end] - times[:end] < APPROACH)
             )
@@ -85,7 +87,7 @@ def embraces(crowd: Crowd) -> Iterator[tuple[Track, Track, Span]]:
             continue
         one, two = bodies[0].keypoints[rows], bodies[1].keypoints[others]
         trunk = [*SHOULDERS, *HIPS]
-        known = (one[:, trunk, 2] > SEEN).all(1) & (two[:, trunk, 2] > SEEN).all(1)
+        known = np.all(np.minimum(one, two)[:, trunk, 2] > SEEN, 1)
         scale = np.array((crowd.aspect, 1))
         centres = [body[:, trunk, :2].mean(1) * scale for body in (one, two)]
         torso = [

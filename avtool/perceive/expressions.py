@@ -36,13 +36,13 @@ def _restless(times: np.ndarray, opening: np.ndarray, legible: np.ndarray) -> li
     for row, time in enumerate(times):
         near = legible & (np.abs(times - time) <= window)
         if near.sum() >= 3:
-            moves[row] = legible[row] and opening[near].std() > 0.035 and np.ptp(opening[near]) > 0.09
+            moves[row] = legible[row] and opening[near].std() > 0.03 and np.ptp(opening[near]) > 0.08
     return runs(times, legible, moves, SECOND // 2)
 
 
 def smiles(faces: Faces) -> list[Span]:
     """The corners of a wide mouth stay up."""
-    wide = (faces.mouth_width > 0.58) & (faces.smile > 0.05)
+    wide = (faces.mouth_width > 0.58) & (faces.smile > 0.07)
     legible = (faces.quality > LEGIBLE) & (np.abs(faces.yaw) < 30)
     return runs(faces.times, legible, wide, SECOND // 5)
 
@@ -50,12 +50,12 @@ def smiles(faces: Faces) -> list[Span]:
 def closes_eyes(faces: Faces) -> list[Span]:
     """The lids stay shut for longer than a blink."""
     legible = (faces.quality > LEGIBLE) & (np.abs(faces.yaw) < 35) & (faces.pitch > -20)
-    return runs(faces.times, legible, faces.eye_open < 0.19, SECOND // 5)
+    return runs(faces.times, legible, faces.eye_open < 0.15, SECOND // 5)
 
 
 def looks_down(faces: Faces) -> list[Span]:
     """The head is bent down for a while."""
-    return runs(faces.times, faces.quality > LEGIBLE, faces.pitch < -16, SECOND // 4)
+    return runs(faces.times, faces.quality > LEGIBLE, faces.pitch < -22, SECOND // 4)
 
 
 def turns(faces: Faces) -> list[Span]:
@@ -66,7 +66,7 @@ def turns(faces: Faces) -> list[Span]:
     for position, end in enumerate(legible):
         for begin in legible[:position]:
             soon = faces.times[end] - faces.times[begin] <= SECOND
-            if begin > last and soon and abs(faces.yaw[end] - faces.yaw[begin]) > 25:
+            if begin > last and soon and abs(faces.yaw[end] - faces.yaw[begin]) > 30:
                 spans.append(Span(int(faces.times[begin]), int(faces.times[end]) + 1))
                 last = end
                 break

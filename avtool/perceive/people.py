@@ -19,8 +19,8 @@ from avtool.perceive.tracks import BODY, BOX, FACE, MEASURES, Crowd, Follower
 from avtool.timeline import SECOND, Shot
 
 HEIGHT = 720  # pixels: taller pictures are looked at in this size
-GLANCED = 2  # of the largest people are read on the frames between
-BODIES = 4  # of the largest people in a frame are read; the others are followed by their boxes
+GLANCED = 3  # of the largest people are read on the frames between
+BODIES = 6  # of the largest people in a frame are read; the others are followed by their boxes
 BELIEVED = 7  # keypoints that must be seen on somebody whom the detector is unsure of
 THUMBNAIL = (96, 54)  # width and height
 BLACK = 24  # luma (0..255) that black bars stay under

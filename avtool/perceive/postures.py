@@ -7,7 +7,7 @@ not seen, it says nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from avtool.perceive.bodies import Joint
 from avtool.perceive.tracks import Bodies
 from avtool.timeline import SECOND, Span
 
-SEEN = 0.2
-STILL, STROLL, RUN = 0.6, 0.8, 5.0  # torsos a second: slower stands, a walk begins at, a run begins at
+SEEN = 0.2  # keypoints that score above it are believed here: a rule asks for several that agree
+STILL, STROLL, RUN = 0.5, 0.8, 5.0  # torsos a second: slower stands, a walk begins at, a run begins at
 BRIDGE = int(0.8 * SECOND)  # two samples of one action lie no farther apart
 
 LEFT_LEG = (Joint.LEFT_HIP, Joint.LEFT_KNEE, Joint.LEFT_ANKLE)
@@ -65,8 +65,8 @@ def stands(times: Times, points: Points, seen: Seen) -> list[Span]:
     second. Where the camera moves along or away it says nothing."""
     shoulders, hips = points[:, SHOULDERS].mean(1), points[:, HIPS].mean(1)
     torso = np.maximum(hips[:, 1] - shoulders[:, 1], 1e-6)
-    trunk = seen[:, [*SHOULDERS, *HIPS]].all(1)
-    knees = seen[:, [Joint.LEFT_KNEE, Joint.RIGHT_KNEE]].any(1)
+    trunk = _all(seen, [*SHOULDERS, *HIPS])
+    knees = _any(seen, [Joint.LEFT_KNEE, Joint.RIGHT_KNEE])
     # A seated person's knees would be in the picture where it goes on below the hips.
     cropped = (hips[:, 1] + 0.4 * torso < 1) & (hips[:, 1] + 0.8 * torso > 1)
     upright = _lean(shoulders, hips) < 25
@@ -74,15 +74,31 @@ def stands(times: Times, points: Points, seen: Seen) -> list[Span]:
         thigh = _lean(points[:, hip], points[:, knee]) < 30
         thigh &= points[:, knee, 1] - points[:, hip, 1] > 0.45 * torso
         upright &= thigh | ~seen[:, knee]
-        upright &= (_angle(points, hip, knee, ankle) > 150) | ~seen[:, [knee, ankle]].all(1)
+        upright &= (_angle(points, hip, knee, ankle) > 150) | ~_all(seen, [knee, ankle])
     known = trunk & (knees | cropped)
     speed = np.linalg.norm(_velocity(times, hips, torso, known), axis=1)
-    return runs(times, known, upright & (speed < STILL), SECOND // 2)
+    return runs(
+        times,
+        known,
+        upright & (speed < STILL) & _rests(times, points - hips[:, None], torso, seen),
+        SECOND // 2,
+    )
+
+
+def _rests(times: Times, points: Points, torso: np.ndarray, seen: Seen) -> np.ndarray:
+    """Whether knees and feet, in `points` relative to the hips, keep their place around each sample, (n,)."""
+    rests = np.ones(len(times), bool)
+    for joint in (*LEFT_LEG[1:], *RIGHT_LEG[1:]):
+        rows = np.flatnonzero(seen[:, joint])
+        for row in rows:
+            near = rows[np.abs(times[rows] - times[row]) <= int(0.55 * SECOND)]
+            rests[row] &= bool((np.ptp(points[near, joint], axis=0) < 0.5 * torso[row]).all())
+    return rests
 
 
 def sits(times: Times, points: Points, seen: Seen) -> list[Span]:
     """Knees at about the height of the hips, ankles below them, torso upright, for a second and a half."""
-    known = seen[:, [*LEFT_LEG, *RIGHT_LEG]].all(1) & seen[:, SHOULDERS].all(1)
+    known = _all(seen, [*LEFT_LEG, *RIGHT_LEG]) & _all(seen, SHOULDERS)
     shoulders, hips = points[:, SHOULDERS].mean(1), points[:, HIPS].mean(1)
     torso = np.maximum(hips[:, 1] - shoulders[:, 1], 1e-6)
     seated = _lean(shoulders, hips) < 35
@@ -107,12 +123,14 @@ def _travels(times: Times, points: Points, seen: Seen, least: float, most: float
     torsos a second, while the legs part and close."""
     shoulders, hips = points[:, SHOULDERS].mean(1), points[:, HIPS].mean(1)
     torso = np.maximum(hips[:, 1] - shoulders[:, 1], 1e-6)
-    known = seen[:, [*SHOULDERS, *LEFT_LEG, *RIGHT_LEG]].all(1)
-    velocity = _velocity(times, hips, torso, known)[:, 0]
-    stride = np.abs(points[:, Joint.LEFT_ANKLE, 0] - points[:, Joint.RIGHT_ANKLE, 0]) / torso
+    known = _all(seen, [*SHOULDERS, *LEFT_LEG, *RIGHT_LEG])
+    velocity = _velocity(times, hips, torso, known)
+    ankles = points[:, Joint.LEFT_ANKLE] - points[:, Joint.RIGHT_ANKLE]
+    stride = np.linalg.norm(ankles, axis=1) / torso
     spans = []
-    for way in (-1, 1):
-        for span in runs(times, known, (way * velocity > least) & (way * velocity < most), SECOND):
+    for way in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        speed = velocity @ np.array(way)
+        for span in runs(times, known, (speed > least) & (speed < most), SECOND * 3 // 4):
             rows = known & (times >= span.start) & (times < span.end)
             if rows.sum() >= 4 and np.ptp(stride[rows]) > 0.3:
                 spans.append(span)
@@ -139,9 +157,9 @@ def raises_hand(times: Times, points: Points, seen: Seen) -> list[Span]:
     torso = np.maximum(hips[:, 1] - shoulders[:, 1], 1e-6)
     known, up = np.zeros((2, len(times)), bool)
     for shoulder, elbow, wrist in (LEFT_ARM, RIGHT_ARM):
-        high = points[:, wrist, 1] < points[:, shoulder, 1] + 0.15 * torso
+        high = points[:, wrist, 1] < points[:, shoulder, 1]
         high &= points[:, wrist, 1] < points[:, elbow, 1] - 0.15 * torso
-        arm = seen[:, [shoulder, elbow, wrist]].all(1)
+        arm = _all(seen, [shoulder, elbow, wrist])
         known |= arm
         up |= arm & high
     return runs(times, known, up, 0)
@@ -159,25 +177,39 @@ def points_at(times: Times, points: Points, seen: Seen) -> list[Span]:
         reach = points[:, wrist] - points[:, shoulder]
         held[1:] = np.linalg.norm(np.diff(reach, axis=0), axis=1) < 0.25 * length[1:]
         held[:-1] |= held[1:]
-        both = seen[:, [*arm, *other]].all(1)
+        both = _all(seen, [*arm, *other])
         known |= both
         out |= both & (_angle(points, *arm) > 155) & level & rest & held
     return runs(times, known, out, SECOND // 2)
 
 
 def turns(times: Times, points: Points, seen: Seen) -> list[Span]:
-    """The shoulders change sides, and keep them: who faced the picture shows the back, or the other way."""
+    """The shoulders of a body that stays where it is change sides, and keep them: who faced the picture shows
+    the back, or the other way round."""
     shoulders, hips = points[:, SHOULDERS], points[:, HIPS].mean(1)
     torso = np.maximum(np.abs(hips[:, 1] - shoulders[:, :, 1].mean(1)), 1e-6)
     width = (shoulders[:, 0, 0] - shoulders[:, 1, 0]) / torso
-    rows = np.flatnonzero(seen[:, [*SHOULDERS, *HIPS]].all(1) & (np.abs(width) > 0.3))
+    trunk = _all(seen, [*SHOULDERS, *HIPS])
+    slow = np.linalg.norm(_velocity(times, hips, torso, trunk), axis=1) < STROLL
+    rows = np.flatnonzero(trunk & (np.abs(width) > 0.4))
     side = np.sign(width[rows])
     return [
         Span(int(times[rows[at - 1]]), int(times[rows[at]]) + 1)
         for at in range(2, len(rows) - 1)
         if side[at - 2] == side[at - 1] != side[at] == side[at + 1]
         and times[rows[at]] - times[rows[at - 1]] <= SECOND
+        and slow[rows[at - 1 : at + 1]].all()
     ]
+
+
+def _all(seen: Seen, joints: Sequence[int]) -> np.ndarray:
+    """Whether all of `joints` are seen, (n,)."""
+    return np.asarray(seen[:, joints].all(1))
+
+
+def _any(seen: Seen, joints: Sequence[int]) -> np.ndarray:
+    """Whether one of `joints` is seen, (n,)."""
+    return np.asarray(seen[:, joints].any(1))
 
 
 def _angle(points: Points, first: int, middle: int, last: int) -> np.ndarray:
