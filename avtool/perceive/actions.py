@@ -35,18 +35,17 @@ def act(crowd: Crowd, shots: list[Shot], speech: list[Speech] | None) -> list[Ac
     `speech` is what was heard: only then does a moving mouth speak, or sing where a song is heard. None where
     the film has no sound: the picture alone decides.
     """
-    spans = {shot.index: shot.span for shot in shots}
-    within = {track.id: spans[track.shot] for track in crowd.people}
+    shot_of = {track.id: track.shot for track in crowd.people}
+    within = {shot.index: shot.span for shot in shots}
     found: dict[tuple[int, str], list[Span]] = defaultdict(list)
     for track, body in crowd.bodies.items():
-        for verb, span in postures.actions(_clear(body, within[track]), crowd.aspect):
+        for verb, span in postures.actions(_clear(body, within[shot_of[track]]), crowd.aspect):
             found[track, verb].append(span)
     for track, face in crowd.faces.items():
-        for verb, span in expressions.actions(_clear(face, within[track])):
+        for verb, span in expressions.actions(_clear(face, within[shot_of[track]])):
             spoken = verb if verb != "speaks" or speech is None else _heard(span, speech)
             if spoken:
                 found[track, spoken].append(span)
-    shot_of = {track.id: track.shot for track in crowd.people}
     actions = [
         Action(track, shot_of[track], verb, span, 1.0)
         for (track, verb), spans in found.items()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from avtool.perceive.postures import runs
+from avtool.perceive.postures import runs, windows
 from avtool.perceive.tracks import Faces
 from avtool.timeline import SECOND, Span
 
@@ -24,20 +24,14 @@ def actions(faces: Faces) -> Iterator[tuple[str, Span]]:
 
 
 def speaks(faces: Faces) -> list[Span]:
-    """The mouth opens and closes in the rhythm of syllables: within every second and a half it is seen at
-    differing openings, one of them wide."""
+    """The mouth opens and closes: within every second and a half it is seen at differing openings. Four samples
+    a second are too few to count syllables, enough to tell a moving mouth from a still one."""
     legible = (faces.quality > LEGIBLE) & (np.abs(faces.yaw) < 45)
-    return _restless(faces.times, faces.mouth_open, legible)
-
-
-def _restless(times: np.ndarray, opening: np.ndarray, legible: np.ndarray) -> list[Span]:
-    window = int(0.8 * SECOND)
-    moves = np.zeros(len(times), bool)
-    for row, time in enumerate(times):
-        near = legible & (np.abs(times - time) <= window)
-        if near.sum() >= 3:
-            moves[row] = legible[row] and opening[near].std() > 0.03 and np.ptp(opening[near]) > 0.08
-    return runs(times, legible, moves, SECOND // 2)
+    moves = np.zeros(len(faces.times), bool)
+    for row, window in enumerate(windows(faces.times, int(0.8 * SECOND))):
+        opening = faces.mouth_open[window][legible[window]]
+        moves[row] = len(opening) >= 3 and opening.std() > 0.03 and np.ptp(opening) > 0.08
+    return runs(faces.times, legible, moves, SECOND // 2)
 
 
 def smiles(faces: Faces) -> list[Span]:
@@ -60,16 +54,16 @@ def looks_down(faces: Faces) -> list[Span]:
 
 def turns(faces: Faces) -> list[Span]:
     """The head turns from one side to the other, or away, within a second."""
+    legible = faces.quality > LEGIBLE
+    times, yaw = faces.times[legible], faces.yaw[legible]
     spans = []
-    legible = np.flatnonzero(faces.quality > LEGIBLE)
-    last = -1
-    for position, end in enumerate(legible):
-        for begin in legible[:position]:
-            soon = faces.times[end] - faces.times[begin] <= SECOND
-            if begin > last and soon and abs(faces.yaw[end] - faces.yaw[begin]) > 30:
-                spans.append(Span(int(faces.times[begin]), int(faces.times[end]) + 1))
-                last = end
-                break
+    free = 0  # first sample that no turn has used
+    for end in range(len(times)):
+        begin = max(free, int(np.searchsorted(times, times[end] - SECOND)))
+        far = np.flatnonzero(np.abs(yaw[end] - yaw[begin:end]) > 30)
+        if len(far):
+            spans.append(Span(int(times[begin + far[0]]), int(times[end]) + 1))
+            free = end
     return spans
 
 

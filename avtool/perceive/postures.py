@@ -17,6 +17,7 @@ from avtool.timeline import SECOND, Span
 
 SEEN = 0.2  # keypoints that score above it are believed here: a rule asks for several that agree
 STILL, STROLL, RUN = 0.5, 0.8, 5.0  # torsos a second: slower stands, a walk begins at, a run begins at
+AROUND = int(0.55 * SECOND)  # before and after a sample is looked at to tell how it moves
 BRIDGE = int(0.8 * SECOND)  # two samples of one action lie no farther apart
 
 LEFT_LEG = (Joint.LEFT_HIP, Joint.LEFT_KNEE, Joint.LEFT_ANKLE)
@@ -60,6 +61,13 @@ def runs(times: Times, known: np.ndarray, holds: np.ndarray, least: int) -> list
     return [span for span in spans if span.duration >= least]
 
 
+def windows(times: Times, reach: int) -> Iterator[slice]:
+    """For every sample, the samples at most `reach` microseconds before and after it. `times` are in order."""
+    first = np.searchsorted(times, times - reach, side="left")
+    last = np.searchsorted(times, times + reach, side="right")
+    yield from map(slice, first.tolist(), last.tolist())
+
+
 def stands(times: Times, points: Points, seen: Seen) -> list[Span]:
     """Thighs upright below an upright torso, and straight where the feet are seen, at one place for half a
     second. Where the camera moves along or away it says nothing."""
@@ -90,8 +98,8 @@ def _rests(times: Times, points: Points, torso: np.ndarray, seen: Seen) -> np.nd
     rests = np.ones(len(times), bool)
     for joint in (*LEFT_LEG[1:], *RIGHT_LEG[1:]):
         rows = np.flatnonzero(seen[:, joint])
-        for row in rows:
-            near = rows[np.abs(times[rows] - times[row]) <= int(0.55 * SECOND)]
+        for row, window in zip(rows, windows(times[rows], AROUND), strict=True):
+            near = rows[window]
             rests[row] &= bool((np.ptp(points[near, joint], axis=0) < 0.5 * torso[row]).all())
     return rests
 
@@ -109,7 +117,7 @@ def sits(times: Times, points: Points, seen: Seen) -> list[Span]:
 
 
 def walks(times: Times, points: Points, seen: Seen) -> list[Span]:
-    """The legs part and close while the body travels one way, for a second."""
+    """The legs part and close while the body travels one way, for three quarters of a second."""
     return _travels(times, points, seen, STROLL, RUN)
 
 
@@ -119,7 +127,7 @@ def runs_fast(times: Times, points: Points, seen: Seen) -> list[Span]:
 
 
 def _travels(times: Times, points: Points, seen: Seen, least: float, most: float) -> list[Span]:
-    """Spans of a second or more in which the body goes one way, faster than `least` and slower than `most`
+    """Spans in which the body goes one way, faster than `least` and slower than `most`
     torsos a second, while the legs part and close."""
     shoulders, hips = points[:, SHOULDERS].mean(1), points[:, HIPS].mean(1)
     torso = np.maximum(hips[:, 1] - shoulders[:, 1], 1e-6)
@@ -142,8 +150,8 @@ def _velocity(times: Times, places: np.ndarray, unit: np.ndarray, known: np.ndar
     second: (n, 2). NaN where the samples around are not `known`."""
     velocity = np.full(places.shape, np.nan)
     rows = np.flatnonzero(known)
-    for row in rows:
-        near = rows[np.abs(times[rows] - times[row]) <= int(0.55 * SECOND)]
+    for row, window in zip(rows, windows(times[rows], AROUND), strict=True):
+        near = rows[window]
         lapse = times[near[-1]] - times[near[0]]
         if lapse >= 0.4 * SECOND:
             way = places[near[-1]] - places[near[0]]

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from avtool.errors import MediaError
-from avtool.perceive.objects import CLASSES
+from avtool.perceive.objects import CLASSES, PERSON
 from avtool.timeline import SECOND, Box, Shot, Span, Thing, Track
 
 REACH = 0.3  # least overlap (IoU) of a box, made square, with where the one it continues should be by now
@@ -276,13 +276,15 @@ def _mend(
         if piece >= 0:
             rows[piece].append(row)
     owner: dict[int, int] = {}
-    ends: list[tuple[int, int]] = []  # of every track so far: its last piece, and that one's last row
+    ends: dict[int, dict[int, int]] = defaultdict(dict)  # of every shot: its people's tracks and last pieces
+    tracks = 0
     for piece, (begin, *_) in rows.items():
         found = None
-        for track, (before, last) in enumerate(ends):
+        person = boxes["label"][begin] == PERSON
+        in_shot = ends[piece // CHAINS]
+        for track, before in in_shot.items() if person else ():
+            last = rows[before][-1]
             gap = boxes["time"][begin] - boxes["time"][last]
-            if before // CHAINS != piece // CHAINS or boxes["label"][begin] or boxes["label"][last]:
-                continue
             if not 0 < gap <= MEND:
                 continue
             pair = [descriptors[(face_pieces == number) & described] for number in (before, piece)]
@@ -295,11 +297,11 @@ def _mend(
             if agree and (found is None or distance < found[0]):
                 found = (distance, track)
         if found is None:
-            owner[piece] = len(ends)
-            ends.append((piece, rows[piece][-1]))
+            owner[piece], tracks = tracks, tracks + 1
         else:
             owner[piece] = found[1]
-            ends[found[1]] = (piece, rows[piece][-1])
+        if person:
+            in_shot[owner[piece]] = piece
     return owner
 
 
