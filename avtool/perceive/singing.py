@@ -26,12 +26,13 @@ SUNG = 0.15  # mean probability from which somebody sings
 
 def probabilities(samples: np.ndarray) -> np.ndarray:
     """How likely somebody sings at each 32 ms frame of `samples` (n,), 16 kHz mono: float32 (frames,)."""
+    from scipy.ndimage import uniform_filter1d
+
     voice = separate(samples)
     whole = voice_activity.probabilities(voice[None])[0]
     pieces = np.pad(voice, (0, -len(voice) % RESTART)).reshape(-1, RESTART)
     fresh = voice_activity.probabilities(pieces).reshape(-1)[: len(whole)]
-    width = AROUND // FRAME_US
-    return np.convolve(np.maximum(whole, fresh), np.full(width, 1 / width, np.float32), mode="same")
+    return uniform_filter1d(np.maximum(whole, fresh), AROUND // FRAME_US, mode="constant")
 
 
 def spans(probability: np.ndarray, start: int) -> list[Span]:
@@ -58,9 +59,8 @@ def _keep(samples: np.ndarray, window: int, steady: bool, times: int, pitches: i
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import istft, stft
 
-    if len(samples) < window:
-        samples = np.pad(samples, (0, window - len(samples)))
-    spectrum = stft(samples, RATE, nperseg=window)[2]
+    padded = np.pad(samples, (0, max(0, window - len(samples))))
+    spectrum = stft(padded, RATE, nperseg=window)[2]
     low, high = (frequency * window // RATE for frequency in BAND)
     loudness = np.log(np.abs(spectrum[low:high]) + 1e-7)
     harmonic = uniform_filter1d(loudness, times, axis=1)

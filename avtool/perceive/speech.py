@@ -34,9 +34,10 @@ LOUD = 12.0  # dB that a loud pause may lie below the voices
 SHORTEST_PAUSE = SECOND * 9 // 10  # shorter is never used
 # A crowd answers what was just said, and holds the stage while it does; later it is the scene.
 ANSWER = 10 * SECOND
-# Music as loud as the voices beside it is part of their number for two bars or so, and between two lines of a
-# song for four; longer it is a passage of its own, in which a description may be spoken.
-PHRASE, BREAK = 5 * SECOND, 10 * SECOND
+# Music as loud as the voices beside it is part of their number for two bars or so, and for eight between two lines
+# of a song, where other voices answer; longer it is a passage of its own, in which a description may be spoken.
+PHRASE, BREAK = 5 * SECOND, 16 * SECOND
+CERTAIN = 0.5  # confidence from which a sound is what Whisper calls it: engines come as music at 0.3 to 0.45
 
 
 def listen(
@@ -209,9 +210,9 @@ def _again(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: fl
         for line in heard:
             if line.span.middle not in piece:
                 continue
-            if line.sound == "crowd":
+            if line.sound == "crowd" and line.confidence >= CERTAIN:
                 named[piece] = Speech(_loud(piece, reel, loud), "crowd", ("asr",), line.confidence)
-            elif line.sound == "music" and number:
+            elif line.sound == "music" and line.confidence >= CERTAIN and number:
                 named[piece] = Speech(piece, "song", ("asr",), line.confidence)
             elif len(line.words) >= FEWEST_WORDS and (span := line.span.clip(piece)):
                 missed.append(replace(_line(line), span=span))

@@ -20,9 +20,10 @@ FRAME_US = FRAME * SECOND // RATE
 
 # Speech begins where the probability passes ONSET and lasts while it stays above OFFSET: low on purpose, as a
 # pause wrongly taken is worse than one left unused.
-ONSET, OFFSET = 0.3, 0.1
-SHORTEST = 96_000  # speech: shorter rises are clicks
-BREATH = 200_000  # silence: shorter falls are stops and breaths inside speech
+ONSET, OFFSET = 0.4, 0.25
+LATE = 2 * FRAME_US  # Silero lets go of a voice three or four frames late; two are taken back
+SHORTEST = 3 * FRAME_US  # speech: shorter rises are clicks
+BREATH = 300_000  # silence: shorter falls are stops and breaths inside speech
 
 
 @cache
@@ -69,4 +70,5 @@ def spans(probability: np.ndarray, start: int, onset: float = ONSET, offset: flo
 
 def speech(probability: np.ndarray, start: int = 0) -> list[Span]:
     """Spans of speech in `probability` (frames,), whose first frame begins at `start` microseconds."""
-    return [span for span in merge(spans(probability, start), BREATH) if span.duration >= SHORTEST]
+    voices = merge(spans(probability, start), BREATH)
+    return [Span(voice.start, voice.end - LATE) for voice in voices if voice.duration >= SHORTEST]
