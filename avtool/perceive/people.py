@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avtool.perceive import bodies, faces, objects, tracks
+from avtool.perceive import bars, bodies, faces, objects, tracks
 from avtool.perceive.bodies import SEEN
 from avtool.perceive.objects import PERSON
 from avtool.perceive.tracks import BODY, BOX, FACE, MEASURES, Crowd, Follower
@@ -23,7 +23,6 @@ GLANCED = 3  # of the largest people are read on the frames between
 BODIES = 6  # of the largest people in a frame are read; the others are followed by their boxes
 BELIEVED = 7  # keypoints that must be seen on somebody whom the detector is unsure of
 THUMBNAIL = (96, 54)  # width and height
-BLACK = 24  # luma (0..255) that black bars stay under
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
 STRETCH = int(0.5 * SECOND)  # the n-th descriptor of a chain is of the best face of a stretch n times this
@@ -75,9 +74,7 @@ class People:
         self._follower = Follower(self._aspect)
         self._chains: dict[int, Chain] = {}
         self._thumbnail: np.ndarray | None = None
-        # Rows and columns of the thumbnail that were ever lit; the others are black bars.
-        self._lit_rows = np.zeros(THUMBNAIL[1], bool)
-        self._lit_columns = np.zeros(THUMBNAIL[0], bool)
+        self._brightest = np.zeros((*THUMBNAIL[::-1], 3), np.uint8)  # of every pixel of the thumbnails so far
         self._full = True
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
@@ -138,8 +135,9 @@ class People:
     def _detect(self, frame: np.ndarray) -> objects.Objects:
         """Objects of the picture without its black bars, so that the detector sees it as large as can be."""
         height, width = frame.shape[:2]
-        y0, y1 = _extent(self._lit_rows, height)
-        x0, x1 = _extent(self._lit_columns, width)
+        rows, columns = bars.inside(self._brightest[None])
+        y0, y1 = rows.start * height // THUMBNAIL[1], -(-rows.stop * height // THUMBNAIL[1])
+        x0, x1 = columns.start * width // THUMBNAIL[0], -(-columns.stop * width // THUMBNAIL[0])
         found = objects.detect(frame[y0:y1, x0:x1])
         scale = np.array((x1 - x0, y1 - y0) * 2, np.float32)
         boxes = (found.boxes * scale + (x0, y0, x0, y0)) / (width, height, width, height)
@@ -213,19 +211,11 @@ class People:
 
     def _changed(self, frame: np.ndarray) -> bool:
         """Whether the picture is all another than the one before."""
-        small = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA).mean(2)
-        self._lit_rows |= small.max(1) > BLACK
-        self._lit_columns |= small.max(0) > BLACK
+        thumbnail = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        self._brightest = np.maximum(self._brightest, thumbnail)
+        small = thumbnail.mean(2)
         before, self._thumbnail = self._thumbnail, small
         return before is not None and float(np.abs(small - before).mean()) > CUT
-
-
-def _extent(lit: np.ndarray, length: int) -> tuple[int, int]:
-    """First and one past the last of `length` pixels that the thumbnail's `lit` ones cover; all where none is."""
-    rows = np.flatnonzero(lit)
-    if not len(rows):
-        return 0, length
-    return int(rows[0] * length / len(lit)), int(np.ceil((rows[-1] + 1) * length / len(lit)))
 
 
 def area(box: np.ndarray) -> float:
