@@ -29,6 +29,15 @@ PAN = 0.12  # picture widths that a pan or tilt covers at least
 SHAKE = 0.15  # picture widths a second, to and fro
 CUT = 0.96  # a person whose box reaches further down is not seen whole
 
+# Least height of a face, from forehead to chin, in picture heights.
+FACES: tuple[tuple[float, Scale], ...] = (
+    (0.75, "extreme close-up"),
+    (0.32, "close-up"),
+    (0.12, "medium"),
+    (0.06, "full"),
+    (0.025, "long"),
+)
+
 Camera = Literal["still", "pan left", "pan right", "tilt up", "tilt down", "push in", "pull out", "shaky"]
 
 UNKNOWN = (0.0, 0.0, 0.0, 0.0), float("nan")
@@ -37,9 +46,9 @@ UNKNOWN = (0.0, 0.0, 0.0, 0.0), float("nan")
 class Looks:
     """The perceiver of looks. It keeps a few numbers of each pair of pictures, five a second."""
 
-    fps = 5.0
-    size = (HEIGHT, WIDTH)
-    gray = True
+    fps: float | None = 5.0
+    size: tuple[int, int] | None = (HEIGHT, WIDTH)
+    gray: bool = True
 
     def __init__(self) -> None:
         self._last_time = 0
@@ -104,8 +113,8 @@ def _pair(before: np.ndarray, after: np.ndarray) -> tuple[tuple[float, float, fl
     corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.01, 6)
     if corners is None or len(corners) < FEWEST:
         return UNKNOWN
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=(15, 15), maxLevel=3)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=(15, 15), maxLevel=3)
+    there, found = _follow(before, after, corners)
+    back, found_back = _follow(after, before, there)
     good = (found & found_back).ravel().astype(bool) & (np.abs(corners - back).max(axis=(1, 2)) < 0.5)
     if np.count_nonzero(good) < max(FEWEST, len(corners) / 3):
         return UNKNOWN
@@ -119,6 +128,13 @@ def _pair(before: np.ndarray, after: np.ndarray) -> tuple[tuple[float, float, fl
     zoom = float(np.log(np.hypot(matrix[0, 0], matrix[1, 0])))
     # The camera goes against what it shows.
     return (-shift[0] / WIDTH, -shift[1] / WIDTH, zoom, float(obey.mean())), way
+
+
+def _follow(before: np.ndarray, after: np.ndarray, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where `corners` (n, 1, 2) of one picture lie in the other, and which of them were found (n, 1)."""
+    start = np.zeros_like(corners)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, start, winSize=(15, 15), maxLevel=3)
+    return there, found
 
 
 def _movement(camera: np.ndarray, seconds: np.ndarray) -> Camera:
@@ -159,15 +175,11 @@ def _scale(people: list[Track], faces: Mapping[int, Faces]) -> Scale | None:
 
 
 def _by_face(height: float) -> Scale:
-    """`height` of the face from forehead to chin, in picture heights."""
-    steps: tuple[tuple[float, Scale], ...] = (
-        (0.75, "extreme close-up"),
-        (0.32, "close-up"),
-        (0.12, "medium"),
-        (0.06, "full"),
-        (0.025, "long"),
-    )
-    return next((scale for least, scale in steps if height >= least), "extreme long")
+    """`height` of the face, in picture heights."""
+    for least, scale in FACES:
+        if height >= least:
+            return scale
+    return "extreme long"
 
 
 def _by_box(width: float, height: float, seen_whole: bool) -> Scale:

@@ -23,7 +23,7 @@ SURE = 0.75  # confidence of a reading laid over the picture
 SURE_SIGN = 0.9  # and of one in the scene, where texture looks like letters
 SAME_WORDS = 80  # of 100: likeness of two readings of one text
 AWAY = 3 * SECOND // 2  # a text may be hidden this long and is still the same
-ALIKE = 1.4  # times the height of another line of the same block
+ALIKE = 1.8  # times the height of another line of the same block
 TOGETHER = SECOND  # lines of one block come and go within this
 ALWAYS = 0.9  # share of the film for which a logo stands; in a corner half of it is enough
 TITLE = 0.08  # height of a line that is a title on any ground
@@ -31,7 +31,7 @@ MIDDLE = 0.15  # how far from the middle a centred text may be, in picture width
 SUBTITLES = 3  # different texts in one place make subtitles
 CREDIT_LINES = 4
 CREDIT = re.compile(
-    r"\b(directed|written|produced|edited|music|screenplay|story|photographed|costumes?|film) by\b"
+    r"\b(film|story|music|screenplay|costumes?|photo\w+|written|\w+ed) by\b"
     r"|\b(starring|executive producer|director of photography|casting|cinematograph\w+)\b",
     re.IGNORECASE,
 )
@@ -111,7 +111,9 @@ def _blocks(lines: list[Line]) -> list[list[Line]]:
     """Lines that stand together, above one another or side by side, in reading order."""
     blocks: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: (line.box[1], line.box[0])):
-        block = next((block for block in blocks if any(_together(other, line) for other in block)), None)
+        above = (block for block in reversed(blocks) if any(_together(other, line) for other in block))
+        # "A film by ..." below a title is a credit of its own.
+        block = None if CREDIT.search(line.text) else next(above, None)
         if block is None:
             blocks.append([line])
         else:
@@ -197,11 +199,10 @@ def _level(line: Line) -> bool:
 
 def _laid_over(span: Span, shots: list[Shot]) -> bool:
     """Whether the text comes or goes within a shot or stays over a cut, as nothing in the scene does."""
-    margin = SECOND // 2
-    return not any(
-        abs(span.start - shot.span.start) < margin and abs(span.end - shot.span.end) < margin
-        for shot in shots
-    )
+    for shot in shots:
+        if span.start in shot.span and span.end <= shot.span.end + STEP:
+            return span.start - shot.span.start >= STEP or shot.span.end - span.end >= STEP
+    return True
 
 
 def _span(block: list[Line]) -> Span:

@@ -26,7 +26,7 @@ CONTEXT = (WINDOW - STEP) // 2
 HEIGHT, WIDTH = 27, 48  # of the picture the network was trained on
 
 CERTAIN = 0.5  # the published threshold
-LIKELY = 0.25  # enough where the picture jumps as well
+LIKELY = 0.15  # enough where the picture jumps as well
 JUMP = 12.0  # mean difference of two frames, of 255
 SPIKE = 2.0  # times the largest jump among the NEIGHBOURS on either side
 NEIGHBOURS = 8  # frames
@@ -68,14 +68,19 @@ class _Halve(torch.nn.Module):
 class Shots:
     """The perceiver of shots. It keeps 22 bytes a frame, and the pictures of one window."""
 
-    fps = None
-    size = (2 * HEIGHT, 2 * WIDTH)  # twice as fine as the network wants, so that black bars can be cut off
-    gray = False
+    fps: float | None = None
+    size: tuple[int, int] | None = (
+        2 * HEIGHT,
+        2 * WIDTH,
+    )  # twice as fine as the network wants, so that black bars can be cut off
+    gray: bool = False
 
     def __init__(self) -> None:
-        self._network = _Network(device="cpu").to(memory_format=torch.channels_last_3d)
+        self._network = _Network(device="cpu")
+        # torch's stubs leave out the form with a memory format alone.
+        self._network.to(memory_format=torch.channels_last_3d)  # pyright: ignore[reportCallIssue]
         self._waiting_times = np.empty(0, np.int64)
-        self._waiting = np.empty((0, *self.size, 3), np.uint8)
+        self._waiting = np.empty((0, 2 * HEIGHT, 2 * WIDTH, 3), np.uint8)
         self._times = array("q")
         self._cut = array("f")  # probability that this is the last frame of its shot
         self._change = array("f")  # probability that the frame lies inside a transition
@@ -181,7 +186,8 @@ def _boundaries(
 ) -> list[Boundary]:
     """Every transition of the film, from what was noted of its frames (all (frames,))."""
     marked = cut > CERTAIN
-    marked |= [p > LIKELY and _jumps(jump, frame + 1) for frame, p in enumerate(cut)]
+    for frame in np.flatnonzero(cut > LIKELY).tolist():
+        marked[frame] |= _jumps(jump, frame + 1)
     marked &= ~passing
     lasting_black = np.zeros_like(black)
     for first, last in _runs(black):

@@ -133,16 +133,18 @@ def labels() -> list[str | None]:
 class Tags:
     """The perceiver of tags. It keeps the surest few labels of one frame a second."""
 
-    fps = 1.0
-    size = None
-    gray = False
+    fps: float | None = 1.0
+    size: tuple[int, int] | None = None
+    gray: bool = False
 
     def __init__(self) -> None:
         self._network = EfficientNet.from_name("efficientnet-lite2")
         self._network.load_state_dict(
             torch.load(where("efficientnet-lite2"), map_location="cpu", weights_only=True)
         )
-        self._network.eval().to(memory_format=torch.channels_last)
+        self._network.eval()
+        # torch's stubs leave out the form with a memory format alone.
+        self._network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         spoken = labels()
         self._labels = sorted({label for label in spoken if label})
         sums = np.zeros((len(spoken), len(self._labels)), np.float32)

@@ -34,6 +34,7 @@ SAME = 0.5  # shared strokes over all strokes, where two maps show the same
 PLAIN = 0.01  # share of strokes beside the text on a plain ground
 REST = SECOND  # between two looks at a picture that has lost no line
 MEMORY = 6  # maps kept, to find out when a line began that was found late
+MOVED = 0.5  # heights of the line
 SAME_WORDS = 80  # of 100: likeness of two readings of one line
 OVERLAP = 0.5  # intersection over union of the boxes of one line
 
@@ -82,16 +83,16 @@ class Line:
 class Texts:
     """The perceiver of text. It keeps the lines that were legible, and a few maps of strokes."""
 
-    fps = FPS
-    size = None
-    gray = False
+    fps: float | None = FPS
+    size: tuple[int, int] | None = None
+    gray: bool = False
 
     def __init__(self) -> None:
         self._reader = Reader()
         self._standing: list[Line] = []
         self._gone: list[Line] = []
         self._maps: deque[tuple[int, np.ndarray]] = deque(maxlen=MEMORY)
-        self._looked = 0
+        self._looked = -REST
         self._looked_map: np.ndarray | None = None
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
@@ -114,18 +115,19 @@ class Texts:
             if _same(line.strokes, strokes[_under(line.box, strokes)]):
                 line.last = time
                 if len(line.readings) < READINGS:
-                    line.readings.append(self._reader.read(picture, line.corners * _size(picture)))
+                    corners = self._reader.measure(picture, line.corners * _size(picture))
+                    line.readings.append(self._reader.read(picture, corners))
             else:
                 lost.append(line)
-        if lost or (self._changed(strokes) and time - self._looked >= REST):
+        if lost or (time - self._looked >= REST and self._changed(strokes)):
             self._look(time, picture, strokes, lost)
         self._maps.append((time, strokes))
 
     def _changed(self, strokes: np.ndarray) -> bool:
         """Whether a square that may hold text is not as it was when lines were last looked for."""
-        dense = _squares(strokes > 0) >= DENSE
         if self._looked_map is None or self._looked_map.shape != strokes.shape:
-            return bool(dense.any()) or self._looked_map is None
+            return True
+        dense = _squares(strokes > 0) >= DENSE
         shared = _squares((strokes > 0) & (strokes == self._looked_map))
         every = _squares((strokes > 0) | (self._looked_map > 0))
         return bool((dense & (shared < SAME * every)).any())
@@ -155,8 +157,9 @@ class Texts:
                 line.first = self._since(line)
                 self._standing.append(line)
             else:
+                shift = np.abs(corners.mean(axis=0) - line.corners.mean(axis=0)).max()
+                line.still &= bool(shift < MOVED * line.height)
                 line.corners, line.strokes, line.last = corners, strokes[_under(box, strokes)].copy(), time
-                line.still = False
             line.readings.append(reading)
         for line in lost:
             if line.last < time:
@@ -214,8 +217,8 @@ def _same(before: np.ndarray, now: np.ndarray) -> bool:
 
 def _squares(flags: np.ndarray) -> np.ndarray:
     """Share of true flags in each square of the map."""
-    size = (max(1, flags.shape[1] // CELL), max(1, flags.shape[0] // CELL))
-    return cv2.resize(flags.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    size: tuple[int, int] | None = (max(1, flags.shape[1] // CELL), max(1, flags.shape[0] // CELL))
+    return cv2.resize(flags.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
 def _under(box: Box, strokes: np.ndarray) -> tuple[slice, slice]:
