@@ -17,6 +17,7 @@ import torch
 from avmodels import run, zoo
 from avmodels.data.clips import Video
 from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.nn import attention
 from avmodels.videomae_v2 import checkpoint, data, lists, masks, recipe, sampling, views
 from avmodels.videomae_v2.model import Classifier, positions_for
 from hypothesis import given
@@ -408,3 +409,15 @@ def test_pretraining_leaves_out_needless_work() -> None:
     assert summary.gmacs == pytest.approx(25.84, rel=1e-3)
     # 90 % of the tubelet embedding, and the rows of the last decoder block that nobody reads.
     assert summary.gmacs_here == pytest.approx(25.84 - 1.66 - 0.17 * 2.35, rel=5e-3)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 100])
+def test_attention_by_heads_is_attention(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(attention, "SCORES", rows * 7)
+    queries, keys, values = torch.randn(3, 2, 3, 7, 8).bfloat16()
+    with torch.no_grad():
+        got = attention.attend(queries[:, :, -4:], keys, values)
+    want = torch.nn.functional.scaled_dot_product_attention(
+        queries[:, :, -4:].float(), keys.float(), values.float()
+    )
+    torch.testing.assert_close(got.float(), want, atol=0.03, rtol=0.03)

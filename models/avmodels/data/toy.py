@@ -85,9 +85,9 @@ def action(label: int, draw: np.random.Generator) -> np.ndarray:
 
 
 def texture(draw: np.random.Generator) -> np.ndarray:
-    """A still background (SIDE, SIDE, 3) of soft coloured blotches."""
-    coarse = draw.uniform(40, 160, (4, 4, 3)).astype(np.float32)
-    return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+    """A still background (SIDE, SIDE, 3) that runs softly from colour to colour."""
+    coarse = (draw.uniform(20, 150, 3) + draw.uniform(-35, 35, (2, 2, 3))).astype(np.float32)
+    return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
 
 
 def contrast(back: np.ndarray, draw: np.random.Generator) -> tuple[int, int, int]:

@@ -2,11 +2,36 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.layers.drop import DropPath
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
+
+# Scores held at once by the path for bf16 on the CPU: 4 MB, which stay in the cache.
+SCORES = 2**21
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(queries keys^T / sqrt(d)) values, for (batch, heads, rows, d) each, without ever holding all scores.
+
+    PyTorch's fused kernel, except for bf16 on the CPU without gradients: there it is no faster than the plain
+    products, and those, head by head, are 2.7 times as fast (1568 tokens, AVX512-BF16).
+    """
+    if queries.dtype != torch.bfloat16 or queries.device.type != "cpu" or torch.is_grad_enabled():
+        return F.scaled_dot_product_attention(queries, keys, values)
+    mixed = torch.empty_like(queries)
+    rows = max(SCORES // keys.shape[-2], 1)
+    buffer = queries.new_empty(min(rows, queries.shape[-2]), keys.shape[-2])
+    for place in np.ndindex(queries.shape[:2]):
+        scaled = queries[place] * queries.shape[-1] ** -0.5
+        for part, out in zip(scaled.split(rows), mixed[place].split(rows), strict=True):
+            scores = buffer[: len(part)]
+            torch.mm(part, keys[place].T, out=scores)
+            torch.softmax(scores, -1, out=scores)
+            out.copy_(scores @ values[place])
+    return mixed
 
 
 class Attention(nn.Module):
@@ -28,7 +53,7 @@ class Attention(nn.Module):
         """x (batch, tokens, width) -> the same shape; with `last`, only the rows of the last `last` tokens,
         which still attend to all."""
         queries, keys, values = self._project(x, last)
-        mixed = F.scaled_dot_product_attention(queries, keys, values)
+        mixed = attend(queries, keys, values)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
     def _project(self, x: Tensor, last: int) -> list[Tensor]:

@@ -44,6 +44,14 @@ class Attention(nn.Module):
         queries, keys, values = F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         return self.split(queries), self.split(keys), self.split(values)
 
+    def project_rows(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with the queries of the first `rows` tokens only."""
+        width = x.shape[-1]
+        weight, bias = self.in_proj_weight, self.in_proj_bias
+        queries = F.linear(x[:, :rows], weight[:width], bias[:width])
+        keys, values = F.linear(x, weight[width:], bias[width:]).chunk(2, dim=-1)
+        return self.split(queries), self.split(keys), self.split(values)
+
     def split(self, x: Tensor) -> Tensor:
         """x (batch, tokens, width) -> (batch, heads, tokens, width / heads)."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)

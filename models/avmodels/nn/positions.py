@@ -20,10 +20,10 @@ def sinusoid(tokens: int, width: int) -> Tensor:
     return torch.from_numpy(angles.astype(np.float32))
 
 
-def resize_space(table: Tensor, grid: tuple[int, int, int], side: int) -> Tensor:
-    """A table of `grid` (time, height, width) resized bicubically to `side` x `side` a time step."""
+def resize_space(table: Tensor, grid: tuple[int, int, int], side: int | tuple[int, int]) -> Tensor:
+    """A table of `grid` (time, height, width) resized bicubically to `side` x `side`, or to height and width, a step."""
     maps = table.view(*grid, -1).permute(0, 3, 1, 2)
-    resized = F.interpolate(maps, size=(side, side), mode="bicubic", align_corners=False)
+    resized = F.interpolate(maps, size=side, mode="bicubic", align_corners=False)
     return resized.permute(0, 2, 3, 1).flatten(0, 2)
 
 

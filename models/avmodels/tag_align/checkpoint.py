@@ -1,0 +1,102 @@
+"""Published checkpoints into our network and back; the network has the names of a fresh published model."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from avmodels.engine import weights
+from avmodels.engine.weights import State
+from avmodels.errors import WeightsError
+from avmodels.tag_align.model import TagAlign
+
+TOWERS = ("clip_text_encoder.", "clip_image_encoder.", "label_embedding", "cl_loss.", "ce_loss.")
+
+# What the surgery of the published code calls the parts of a block's attention, and what CLIP calls them.
+SURGERY = {
+    "attn.qkv.weight": "attn.in_proj_weight",
+    "attn.qkv.bias": "attn.in_proj_bias",
+    "attn.proj.weight": "attn.out_proj.weight",
+    "attn.proj.bias": "attn.out_proj.bias",
+}
+# Second names the published code leaves for the parts of the last attention it replaced.
+ALIAS = re.compile(r"(clip_image_encoder\.clip_visual\.|^)attn\.(qkv|proj)\.(weight|bias)$")
+# The later published branch calls the projector a decoder.
+DECODER = {
+    "decoder.decoder.": "projector.projector.",
+    "decoder.image_proj.": "projector.clip_proj.",
+    "decoder.clip_proj.": "projector.clip_proj.",
+}
+
+
+def state_of(document: Mapping[str, Any]) -> State:
+    """The tensors of a TagAlign checkpoint in float32, under the names of a fresh model, whatever its spelling."""
+    state = document.get("model", document)
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError("the checkpoint holds no state dict under `model` or at its top")
+    names = {name: spelling(name.removeprefix("module.")) for name in state}
+    return {new: state[name].float() for name, new in names.items() if not ALIAS.search(new)}
+
+
+def spelling(name: str) -> str:
+    """A published parameter's name as a fresh model on the main branch has it."""
+    for theirs, ours in DECODER.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    if name.startswith("projector."):
+        return name
+    for theirs, ours in SURGERY.items():
+        if name.endswith(f".{theirs}") and ".resblocks." in f".{name}":
+            return name.removesuffix(theirs) + ours
+    return name
+
+
+def start(model: TagAlign, state: State, what: str) -> list[str]:
+    """Loads TagAlign's own weights, or OpenAI's CLIP; returns the names that keep their initial values.
+
+    The projector must fit whole; frozen parts may lack in the file. From CLIP alone the projector starts as the
+    published one does: the gated form is then the identity. Raises WeightsError that names what differs.
+    """
+    if "visual.conv1.weight" in state:
+        missing = ("projector.projector.", "label_embedding", "cl_loss.", "ce_loss.")
+        return weights.fit(model, from_clip(state), what, missing=missing)
+    return weights.fit(model, state, what, missing=TOWERS)
+
+
+def from_clip(state: State) -> State:
+    """CLIP's parameters under TagAlign's names: the projector's projection is a copy of CLIP's."""
+    ours: State = {}
+    for name, tensor in state.items():
+        tensor = tensor.float()
+        if name in ("visual.proj", "visual.ln_post.weight", "visual.ln_post.bias"):
+            part = name.removeprefix("visual.").replace("ln_post", "ln")
+            ours[f"clip_image_encoder.clip_proj.{part}"] = ours[f"projector.clip_proj.{part}"] = tensor
+        elif name.startswith("visual."):
+            ours["clip_image_encoder.clip_visual." + name.removeprefix("visual.")] = tensor
+        elif name not in ("logit_scale", "input_resolution", "context_length", "vocab_size"):
+            ours["clip_text_encoder." + name] = tensor
+    return ours
+
+
+def read(path: Path, system: str) -> State:
+    """The tensors of a checkpoint of TagAlign, or of CLIP as OpenAI published it. Raises WeightsError."""
+    if is_script(path):
+        try:
+            return dict(torch.jit.load(path, map_location="cpu").state_dict())
+        except RuntimeError as error:
+            raise WeightsError(f"{path} is not a readable TorchScript archive: {error}") from error
+    return state_of(weights.read(path, system))
+
+
+def is_script(path: Path) -> bool:
+    """Whether a file is a TorchScript archive, the form of OpenAI's own files."""
+    if not (path.is_file() and zipfile.is_zipfile(path)):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.split("/")[1:] == ["constants.pkl"] for name in archive.namelist())

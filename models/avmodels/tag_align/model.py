@@ -1,0 +1,82 @@
+"""TagAlign: CLIP's frozen towers, and a trained projector that aligns patches with words (arXiv 2312.14149)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avmodels.nn.clip_text import BASE, TextEncoder, TextSize
+from avmodels.tag_align.loss import Contrastive, MultiTag
+from avmodels.tag_align.projector import GatedSize, Projection, Projector, TransformerSize
+from avmodels.tag_align.tower import ImageSize, ImageTower, Patches
+
+
+@dataclass(frozen=True)
+class Size:
+    """The numbers of CLIP's two towers."""
+
+    image: ImageSize
+    text: TextSize
+
+
+SIZES = {
+    "vit-b-16": Size(ImageSize(patch=16, width=768, depth=12), BASE),
+}
+
+# The published models score so many tags.
+TAGS = 10_000
+
+
+class ImageEncoder(nn.Module):
+    """CLIP's image tower, and its own projection apart."""
+
+    def __init__(self, size: ImageSize, embedding: int, patches: Patches):
+        super().__init__()
+        self.clip_visual = ImageTower(size, patches)
+        self.clip_proj = Projection(size.width, embedding)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (B, 3, H, W), normalised -> patches before the projection, (B, h, w, width)."""
+        patch = self.clip_visual.size.patch
+        tokens = self.clip_visual(image)[:, 1:]
+        return tokens.unflatten(1, (image.shape[2] // patch, image.shape[3] // patch))
+
+
+class TagAlign(nn.Module):
+    """Embeds the patches of pictures, and words, in one space.
+
+    Only the projector and the two logit scales are trained: the towers and `label_embedding`, the table
+    (tags, embedding) of the tags' words, are not.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        projector: GatedSize | TransformerSize,
+        tags: int = TAGS,
+        patches: Patches = "surgery",
+    ):
+        super().__init__()
+        embedding = size.text.embedding
+        self.label_embedding = nn.Parameter(torch.zeros(tags, embedding))
+        self.clip_text_encoder = TextEncoder(size.text)
+        self.clip_image_encoder = ImageEncoder(size.image, embedding, patches)
+        self.projector = Projector(size.image.width, embedding, projector)
+        self.cl_loss = Contrastive()
+        self.ce_loss = MultiTag()
+        self.reset_projection()
+        for frozen in (self.clip_text_encoder, self.clip_image_encoder):
+            frozen.requires_grad_(False)
+        self.label_embedding.requires_grad_(False)
+
+    def reset_projection(self) -> None:
+        """Starts the projector's projection where CLIP's is."""
+        self.projector.clip_proj.load_state_dict(self.clip_image_encoder.clip_proj.state_dict())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image (B, 3, H, W), normalised -> embeddings of its patches, (B, h, w, embedding), not normalised."""
+        with torch.no_grad():
+            patches = self.clip_image_encoder(image)
+        return self.projector(patches)
