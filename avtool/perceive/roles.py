@@ -7,6 +7,8 @@ unlike words is dropped: most of it is texture taken for letters.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +27,9 @@ SAME_WORDS = 80  # of 100: likeness of two readings of one text
 AWAY = 3 * SECOND // 2  # a text may be hidden this long and is still the same
 ALIKE = 1.8  # times the height of another line of the same block
 TOGETHER = SECOND  # lines of one block come and go within this
-ALWAYS = 0.9  # share of the film for which a logo stands; in a corner half of it is enough
+ALWAYS = 0.9  # share of the film for which a logo stands
+ALWAYS_CORNER = 0.5  # and where it stands in a corner
+ROW = 0.04  # of the picture's height: texts whose lower edges differ less are in one place
 TITLE = 0.08  # height of a line that is a title on any ground
 MIDDLE = 0.15  # how far from the middle a centred text may be, in picture widths
 SUBTITLES = 3  # different texts in one place make subtitles
@@ -37,23 +41,47 @@ CREDIT = re.compile(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that stand together, in reading order."""
+
+    lines: tuple[Line, ...]
+    text: str
+    box: Box
+    span: Span
+    height: float  # of the tallest line
+
+    @property
+    def centred(self) -> bool:
+        return abs((self.box[0] + self.box[2]) / 2 - 0.5) < MIDDLE
+
+    @property
+    def below(self) -> bool:
+        """Whether it stands where subtitles do."""
+        x = (self.box[0] + self.box[2]) / 2
+        return abs(x - 0.5) < MIDDLE / 2 and self.box[1] > 0.65 and self.height < TITLE
+
+
 def texts(lines: list[Line], shots: list[Shot], whole: Span) -> list[Text]:
     """`lines` that read as words, in blocks, each with its role, in the order of appearance."""
     lines = [line for line in lines if line.confidence >= SURE and words(line.text)]
-    blocks = _blocks(_joined(lines))
+    blocks = _blocks(_joined(lines), shots)
+    subtitles = [block for block in blocks if block.below]
+    same: defaultdict[str, list[Block]] = defaultdict(list)
+    for block in blocks:
+        same[block.text].append(block)
+
     found = []
     for block in blocks:
-        role = _role(block, blocks, shots, whole)
-        sure = min(line.confidence for line in block)
-        if role == "sign" and (sure < SURE_SIGN or not all(_confirmed(line) for line in block)):
+        role = _role(block, subtitles, same[block.text], shots, whole)
+        sure = min(line.confidence for line in block.lines)
+        if role == "sign" and (sure < SURE_SIGN or not all(map(_confirmed, block.lines))):
             continue
-        parts = [[line] for line in block] if role == "credit" else [block]
-        for part in parts:
-            span = _span(part).clip(whole)
+        for part in [_block([line], shots) for line in block.lines] if role == "credit" else [block]:
+            span = part.span.clip(whole)
             if span is not None:
                 shot = next((shot.index for shot in shots if span.start in shot.span), 0)
-                text = " ".join(line.text for line in part)
-                found.append(Text(text, span, _around(part), sure, role, shot))
+                found.append(Text(part.text, span, part.box, sure, role, shot))
     return sorted(found, key=lambda text: (text.span.start, text.box[1], text.box[0]))
 
 
@@ -88,37 +116,64 @@ def _confirmed(line: Line) -> bool:
 
 def _joined(lines: list[Line]) -> list[Line]:
     """Lines with those after a short absence put to the same line before it."""
-    joined: list[Line] = []
+    done: list[Line] = []
+    recent: list[Line] = []
     for line in sorted(lines, key=lambda line: (line.first, line.box)):
-        before = next((other for other in joined if _again(other, line)), None)
+        done += [other for other in recent if line.first - other.last > AWAY]
+        recent = [other for other in recent if line.first - other.last <= AWAY]
+        before = next((other for other in recent if _again(other, line)), None)
         if before is None:
-            joined.append(line)
+            recent.append(line)
         else:
             before.last = max(before.last, line.last)
             before.readings = [*before.readings, *line.readings]
-    return joined
+    return sorted([*done, *recent], key=lambda line: (line.first, line.box))
 
 
 def _again(before: Line, line: Line) -> bool:
-    return (
-        line.first - before.last <= AWAY
-        and overlap(before.box, line.box) > 0.5
-        and fuzz.ratio(before.text, line.text) >= SAME_WORDS
-    )
+    return overlap(before.box, line.box) > 0.5 and fuzz.ratio(before.text, line.text) >= SAME_WORDS
 
 
-def _blocks(lines: list[Line]) -> list[list[Line]]:
-    """Lines that stand together, above one another or side by side, in reading order."""
-    blocks: list[list[Line]] = []
+def _blocks(lines: list[Line], shots: list[Shot]) -> list[Block]:
+    """Lines that stand together above one another or side by side; `lines` by time of appearance."""
+    blocks = []
+    at = 0
+    while at < len(lines):
+        end = at + 1
+        while end < len(lines) and lines[end].first - lines[end - 1].first <= TOGETHER:
+            end += 1
+        blocks += [_block(group, shots) for group in _groups(lines[at:end])]
+        at = end
+    return sorted(blocks, key=lambda block: (block.span, block.box))
+
+
+def _groups(lines: list[Line]) -> list[list[Line]]:
+    groups: list[list[Line]] = []
     for line in sorted(lines, key=lambda line: (line.box[1], line.box[0])):
-        above = (block for block in reversed(blocks) if any(_together(other, line) for other in block))
+        above = (group for group in reversed(groups) if any(_together(other, line) for other in group))
         # "A film by ..." below a title is a credit of its own.
-        block = None if CREDIT.search(line.text) else next(above, None)
-        if block is None:
-            blocks.append([line])
+        group = None if CREDIT.search(line.text) else next(above, None)
+        if group is None:
+            groups.append([line])
         else:
-            block.append(line)
-    return [_in_order(block) for block in sorted(blocks, key=lambda block: min(line.first for line in block))]
+            group.append(line)
+    return groups
+
+
+def _block(group: list[Line], shots: list[Shot]) -> Block:
+    lines = _in_order(group)
+    boxes = np.array([line.box for line in lines])
+    (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    first, last = min(line.first for line in lines), max(line.last for line in lines)
+    # It goes somewhere before the next picture, or with the shot.
+    end = next((min(shot.span.end, last + STEP) for shot in shots if last in shot.span), last + STEP)
+    return Block(
+        tuple(lines),
+        " ".join(line.text for line in lines),
+        (float(x0), float(y0), float(x1), float(y1)),
+        Span(first, end),
+        max(line.height for line in lines),
+    )
 
 
 def _together(one: Line, other: Line) -> bool:
@@ -145,50 +200,38 @@ def _in_order(block: list[Line]) -> list[Line]:
     return [line for row in rows for line in sorted(row, key=lambda line: line.box[0])]
 
 
-def _role(block: list[Line], blocks: list[list[Line]], shots: list[Shot], whole: Span) -> TextRole:
-    box, span = _around(block), _span(block)
-    text = " ".join(line.text for line in block)
-    height = max(line.height for line in block)
-    centred = abs((box[0] + box[2]) / 2 - 0.5) < MIDDLE
-    if _is_logo(box, blocks, text, shots, whole):
+def _role(
+    block: Block, subtitles: list[Block], same: list[Block], shots: list[Shot], whole: Span
+) -> TextRole:
+    """`subtitles` are the blocks that stand where subtitles do, `same` those of the same words."""
+    box = block.box
+    if _is_logo(block, same, shots, whole):
         return "logo"
-    if CREDIT.search(text) or len({round(line.box[1], 2) for line in block}) >= CREDIT_LINES:
+    if CREDIT.search(block.text) or len({round(line.box[1], 2) for line in block.lines}) >= CREDIT_LINES:
         return "credit"
-    if _in_subtitle_place(box, height):
-        alike = {
-            " ".join(line.text for line in other)
-            for other in blocks
-            if _in_subtitle_place(_around(other), max(line.height for line in other))
-            and abs(_around(other)[3] - box[3]) < 0.04
-        }
-        if len(alike) >= SUBTITLES:
-            return "subtitle"
-    if not all(line.still and _level(line) for line in block):
+    if (
+        block.below
+        and len({other.text for other in subtitles if abs(other.box[3] - box[3]) < ROW}) >= SUBTITLES
+    ):
+        return "subtitle"
+    if not all(line.still and _level(line) for line in block.lines):
         return "sign"
-    if centred and box[1] < 0.75 and (all(line.plain for line in block) or height >= TITLE):
+    plain = all(line.plain for line in block.lines)
+    if block.centred and box[1] < 0.75 and (plain or block.height >= TITLE):
         return "title"
-    if box[1] > 0.55 and len(text.split()) >= 2 and _laid_over(span, shots):
+    if box[1] > 0.55 and len(block.text.split()) >= 2 and _laid_over(block.span, shots):
         return "caption"
     return "sign"
 
 
-def _is_logo(box: Box, blocks: list[list[Line]], text: str, shots: list[Shot], whole: Span) -> bool:
-    """Whether the text stands in its place for nearly all of a film of several shots, or in a corner for half."""
+def _is_logo(block: Block, same: list[Block], shots: list[Shot], whole: Span) -> bool:
+    """Whether it stands in its place for nearly all of a film of several shots, or in a corner for half."""
     if len(shots) < 2:
         return False
-    stands = sum(
-        _span(other).duration
-        for other in blocks
-        if overlap(box, _around(other)) > 0.5
-        and fuzz.ratio(text, " ".join(line.text for line in other)) >= SAME_WORDS
-    )
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    stands = sum(other.span.duration for other in same if overlap(block.box, other.box) > 0.5)
+    x, y = (block.box[0] + block.box[2]) / 2, (block.box[1] + block.box[3]) / 2
     corner = abs(x - 0.5) > 0.25 and abs(y - 0.5) > 0.3
-    return stands >= (ALWAYS / 2 + 0.05 if corner else ALWAYS) * whole.duration
-
-
-def _in_subtitle_place(box: Box, height: float) -> bool:
-    return abs((box[0] + box[2]) / 2 - 0.5) < MIDDLE / 2 and box[1] > 0.65 and height < TITLE
+    return stands >= (ALWAYS_CORNER if corner else ALWAYS) * whole.duration
 
 
 def _level(line: Line) -> bool:
@@ -200,20 +243,9 @@ def _level(line: Line) -> bool:
 def _laid_over(span: Span, shots: list[Shot]) -> bool:
     """Whether the text comes or goes within a shot or stays over a cut, as nothing in the scene does."""
     for shot in shots:
-        if span.start in shot.span and span.end <= shot.span.end + STEP:
+        if span.start in shot.span and span.end <= shot.span.end:
             return span.start - shot.span.start >= STEP or shot.span.end - span.end >= STEP
     return True
-
-
-def _span(block: list[Line]) -> Span:
-    return Span(min(line.first for line in block), max(line.last for line in block) + STEP)
-
-
-def _around(block: list[Line]) -> Box:
-    boxes = np.array([line.box for line in block])
-    x0, y0 = boxes[:, :2].min(axis=0)
-    x1, y1 = boxes[:, 2:].max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
 
 
 def _area(box: Box) -> float:

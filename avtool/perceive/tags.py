@@ -7,6 +7,7 @@ that share a word add up, so that the breed of a dog need not be known.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 
 import cv2
@@ -173,8 +174,10 @@ class Tags:
     def tags(self, shots: list[Shot]) -> list[Tag]:
         """What each shot shows almost surely, the surest first; for most shots nothing."""
         found = []
+        times = [time for time, _ in self._noted]
         for shot in shots:
-            frames = [noted for time, noted in self._noted if time in shot.span]
+            first, end = bisect_left(times, shot.span.start), bisect_left(times, shot.span.end)
+            frames = [noted for _, noted in self._noted[first:end]]
             total: defaultdict[str, float] = defaultdict(float)
             for noted in frames:
                 for label, probability in noted:
