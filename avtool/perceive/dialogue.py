@@ -54,10 +54,11 @@ def believe(cues: Sequence[Speech], heard: Sequence[Speech]) -> list[Speech]:
     cues = _timed(cues, [voice.span for voice in voices])
     said: list[list[Speech]] = [[] for _ in voices]
     unheard: list[Speech] = []
+    starts, ends = np.array([(voice.span.start, voice.span.end) for voice in voices]).reshape(-1, 2).T
     for cue in cues:
-        overlaps = [cue.span.overlap(voice.span) for voice in voices]
-        if any(overlaps):
-            said[int(np.argmax(overlaps))].append(cue)
+        shared = np.minimum(ends, cue.span.end) - np.maximum(starts, cue.span.start)
+        if max(shared, default=0) > 0:
+            said[int(np.argmax(shared))].append(cue)
         else:
             unheard.append(cue)
     crowd = [speech for speech in heard if speech.kind == "crowd"]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from avtool.perceive import singing, transcript, voice_activity
+from avtool.perceive import transcript
+from avtool.perceive.reels import Reel, reels
 from avtool.perceive.transcript import LANGUAGE, Line
-from avtool.perceive.voice_activity import FRAME, FRAME_US, RATE
 from avtool.timeline import SECOND, Span, Speech, Word, complement, merge
 
 if TYPE_CHECKING:
     from avtool.media.probe import Probe
-
-REEL = 150 * RATE  # samples held at a time
 
 # Singing is judged over seconds: so near to speech it is that speech again, and shorter it is an instrument
 # that for a moment sounds like a voice. Words or length make sure.
@@ -26,6 +22,7 @@ SMEAR = 1 * SECOND
 SHORTEST_SONG = 2 * SECOND
 SURE_SONG = 6 * SECOND
 
+UNDERSTOOD = "en", "eng", "und"  # languages of a track; of any other the transcript is no text
 DRIFT = 1 * SECOND  # by which cross-attention may misplace a word
 FEWEST_WORDS = 3  # of a line believed where no voice is heard
 
@@ -37,7 +34,7 @@ ANSWER = 10 * SECOND
 # Music as loud as the voices beside it is part of their number for two bars or so, and for eight between two lines
 # of a song, where other voices answer; longer it is a passage of its own, in which a description may be spoken.
 PHRASE, BREAK = 5 * SECOND, 16 * SECOND
-CERTAIN = 0.5  # confidence from which a sound is what Whisper calls it: engines come as music at 0.3 to 0.45
+CERTAIN = 0.5  # confidence from which music is music: Whisper calls engines and wind so at 0.3 to 0.5
 
 
 def listen(
@@ -57,86 +54,19 @@ def listen(
     from avtool.media import audio
 
     whole = span or film.span
+    stream = audio.choose(film, audio_track)
     speech: list[Speech] = []
-    for reel in _reels(audio.blocks(film, audio_track, whole)):
+    for reel in reels(audio.blocks(film, audio_track, whole)):
         speech += _hear(reel, speech[-1] if speech else None)
         if progress:
             progress(reel.span.end - whole.start)
+    if stream and stream.language and stream.language not in UNDERSTOOD:
+        speech = [replace(heard, text="", words=(), language=stream.language) for heard in speech]
     if subtitles:
         from avtool.perceive import dialogue
 
         speech = _apart(dialogue.believe(dialogue.read(subtitles, whole), speech))
     return speech
-
-
-@dataclass(frozen=True, slots=True)
-class Reel:
-    """A few minutes of sound that end where a pause begins.
-
-    `samples` (n,) 16 kHz mono; `probability` of a voice and `level` in dB of each 32 ms frame (frames,);
-    `spoken` and `sung` are the spans of voices.
-    """
-
-    span: Span
-    samples: np.ndarray
-    probability: np.ndarray
-    level: np.ndarray
-    spoken: list[Span]
-    sung: list[Span]
-
-    def likelihood(self, span: Span) -> float:
-        """Mean probability of a voice in `span`."""
-        return float(self.probability[self.frames(span)].mean())
-
-    def frames(self, span: Span) -> slice:
-        """The frames of `span`, at least one."""
-        first = (span.start - self.span.start) // FRAME_US
-        return slice(first, max(first + 1, (span.end - self.span.start) // FRAME_US))
-
-
-def _reels(blocks: Iterator[tuple[int, np.ndarray]]) -> Iterator[Reel]:
-    start, parts, held = 0, [], 0
-    for time, samples in blocks:
-        if not held:
-            start = time
-        parts.append(samples)
-        held += len(samples)
-        if held >= REEL:
-            reel = _reel(start, np.concatenate(parts), last=False)
-            yield reel
-            rest = np.concatenate(parts)[len(reel.samples) :]
-            start, parts, held = reel.span.end, [rest], len(rest)
-    if held:
-        yield _reel(start, np.concatenate(parts), last=True)
-
-
-def _reel(start: int, samples: np.ndarray, last: bool) -> Reel:
-    probability = voice_activity.probabilities(samples[None])[0]
-    sung = singing.probabilities(samples)
-    frames = len(probability) if last else _cut(np.maximum(probability, sung))
-    samples = samples[: frames * FRAME]
-    span = Span(start, start + len(samples) * SECOND // RATE)
-    spoken = [part for voice in voice_activity.speech(probability, start) if (part := voice.clip(span))]
-    songs = [part for song in singing.spans(sung, start) if (part := song.clip(span))]
-    return Reel(span, samples, np.maximum(probability, sung)[:frames], _levels(samples), spoken, songs)
-
-
-def _cut(probability: np.ndarray) -> int:
-    """The frame in the last quarter where the longest pause begins, or where a voice is least likely."""
-    first = len(probability) * 3 // 4
-    silent = probability[first:] <= voice_activity.OFFSET
-    if not silent.any():
-        return first + int(np.argmin(probability[first:]))
-    length = np.zeros(len(silent) + 1, int)  # of the silence from each frame on
-    for frame in range(len(silent) - 1, -1, -1):
-        length[frame] = length[frame + 1] + 1 if silent[frame] else 0
-    return first + max(1, int(np.argmax(length)))
-
-
-def _levels(samples: np.ndarray) -> np.ndarray:
-    """RMS of each frame in dB of full scale, -100 for silence."""
-    frames = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
-    return 10 * np.log10(np.mean(frames**2, axis=1) + 1e-10)
 
 
 def _hear(reel: Reel, before: Speech | None) -> list[Speech]:
@@ -149,7 +79,7 @@ def _hear(reel: Reel, before: Speech | None) -> list[Speech]:
     voices += [Speech(part, "song", ("vad",), reel.likelihood(part)) for part in _alone(reel, songs)]
     voices = _apart(_worded(_apart(voices), lines))
     if voices:
-        loud = _loudness(np.concatenate([reel.level[reel.frames(voice.span)] for voice in voices])) - LOUD
+        loud = reel.loudness(*(voice.span for voice in voices)) - LOUD
         voices = _apart([*voices, *_again(reel, voices, before, loud)])
         voices = _apart([*voices, *_breaks(reel, voices, before, loud)])
     return voices
@@ -181,9 +111,9 @@ def _worded(voices: Sequence[Speech], lines: Iterable[Line]) -> list[Speech]:
     for line in lines:
         placed = False
         for word in line.words:
-            nearest = min(range(len(voices)), key=lambda index: _distance(voices[index].span, word.span))
-            if _distance(voices[nearest].span, word.span) <= DRIFT:
-                words[nearest].append(word)
+            away = [_distance(voice.span, word.span) for voice in voices]
+            if min(away, default=DRIFT) < DRIFT:
+                words[away.index(min(away))].append(word)
                 placed = True
         if not placed and len(line.words) >= FEWEST_WORDS:
             missed.append(line)
@@ -198,30 +128,41 @@ def _worded(voices: Sequence[Speech], lines: Iterable[Line]) -> list[Speech]:
 
 def _again(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: float) -> list[Speech]:
     """Crowd, music and missed voices in the pauses that are at least `loud` dB, each listened to by itself."""
-    numbers: dict[Span, bool] = {}  # by piece of a pause: whether music in it would be part of a number
-    for left, right, pause in _pauses(reel, voices, before):
-        for piece in _near(pause, left is not None, right is not None):
-            if _loudness(reel.level[reel.frames(piece)]) >= loud:
-                numbers[piece] = pause.duration <= PHRASE
-    heard = transcript.transcribe(reel.samples, reel.span.start, list(numbers))
-    missed: list[Speech] = []
-    named: dict[Span, Speech] = {}
-    for piece, number in numbers.items():
-        for line in heard:
-            if line.span.middle not in piece:
-                continue
-            if line.sound == "crowd" and line.confidence >= CERTAIN:
-                named[piece] = Speech(_loud(piece, reel, loud), "crowd", ("asr",), line.confidence)
-            elif line.sound == "music" and line.confidence >= CERTAIN and number:
-                named[piece] = Speech(piece, "song", ("asr",), line.confidence)
-            elif len(line.words) >= FEWEST_WORDS and (span := line.span.clip(piece)):
-                missed.append(replace(_line(line), span=span))
-    # Where most loud pauses are of a show, so are those whose sound had no clear name.
-    if 2 * sum(piece.duration for piece in named) >= sum(piece.duration for piece in numbers):
-        doubtful = min((show.confidence for show in named.values()), default=0.0)
-        for piece in numbers.keys() - named.keys():
-            named[piece] = Speech(_loud(piece, reel, loud), "crowd", ("asr",), doubtful)
-    return missed + list(named.values())
+    pauses = {
+        piece: pause
+        for left, right, pause in _pauses(reel, voices, before)
+        for piece in _near(pause, left is not None, right is not None)
+        if reel.loudness(piece) >= loud
+    }
+    lines = transcript.transcribe(reel.samples, reel.span.start, list(pauses))
+    found: list[Speech] = []
+    show: list[Span] = []
+    unclear: list[Span] = []
+    for piece, pause in pauses.items():
+        heard = [line for line in lines if line.span.middle in piece and _certain(line)]
+        sounds = {line.sound for line in heard}
+        if "crowd" in sounds:
+            show.append(reel.loud(piece, loud))
+            found.append(Speech(show[-1], "crowd", ("asr",), max(line.confidence for line in heard)))
+        elif "music" in sounds:
+            if pause.duration <= PHRASE:
+                show.append(piece)
+                found.append(Speech(piece, "song", ("asr",), max(line.confidence for line in heard)))
+        elif heard:
+            found += [replace(_line(line), span=span) for line in heard if (span := line.span.clip(piece))]
+        else:
+            unclear.append(reel.loud(piece, loud))
+    # Where most loud pauses belong to a show, so do those whose sound has no clear name.
+    if sum(span.duration for span in show) >= sum(span.duration for span in unclear):
+        found += [Speech(span, "crowd", ("asr",), CERTAIN) for span in unclear]
+    return found
+
+
+def _certain(line: Line) -> bool:
+    """Whether `line` is believed where no voice is heard."""
+    if line.sound == "music":
+        return line.confidence >= CERTAIN
+    return line.sound == "crowd" or len(line.words) >= FEWEST_WORDS
 
 
 def _breaks(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: float) -> list[Speech]:
@@ -230,7 +171,7 @@ def _breaks(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: f
         Speech(pause, "song", ("vad",), min(left.confidence, right.confidence))
         for left, right, pause in _pauses(reel, voices, before)
         if left and right and left.kind == right.kind == "song"
-        if pause.duration <= BREAK and _loudness(reel.level[reel.frames(pause)]) >= loud
+        if pause.duration <= BREAK and reel.loudness(pause) >= loud
     ]
 
 
@@ -245,14 +186,6 @@ def _pauses(
             yield left, right, Span(start, end)
 
 
-def _loud(piece: Span, reel: Reel, loud: float) -> Span:
-    """`piece` from its first to its last frame of at least `loud` dB."""
-    frames = reel.frames(piece)
-    above = frames.start + np.flatnonzero(reel.level[frames] >= loud)
-    first, last = (reel.span.start + int(frame) * FRAME_US for frame in (above[0], above[-1] + 1))
-    return Span(max(piece.start, first), min(piece.end, last))
-
-
 def _near(pause: Span, before: bool, after: bool) -> list[Span]:
     """The parts of `pause` within `ANSWER` of a voice before or after it, in pieces of at most `PHRASE`."""
     parts = []
@@ -261,11 +194,6 @@ def _near(pause: Span, before: bool, after: bool) -> list[Span]:
     if after:
         parts.append(Span(max(pause.start, pause.end - ANSWER), pause.end))
     return [piece for part in merge(parts) for piece in transcript.split(part, PHRASE)]
-
-
-def _loudness(levels: np.ndarray) -> float:
-    """Mean power of frames of `levels` dB, in dB."""
-    return float(10 * np.log10(np.mean(10 ** (levels / 10))))
 
 
 def _distance(a: Span, b: Span) -> int:

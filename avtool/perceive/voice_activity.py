@@ -56,15 +56,18 @@ def probabilities(sounds: np.ndarray) -> np.ndarray:
     return heard
 
 
+def runs(on: np.ndarray) -> list[tuple[int, int]]:
+    """First index and end of each run of true in `on` (n,)."""
+    edges = np.diff(np.concatenate([[0], on.astype(np.int8), [0]]))
+    return list(zip(np.flatnonzero(edges > 0).tolist(), np.flatnonzero(edges < 0).tolist(), strict=True))
+
+
 def spans(probability: np.ndarray, start: int, onset: float = ONSET, offset: float = OFFSET) -> list[Span]:
     """Runs of frames above `offset` that somewhere pass `onset`; frame 0 begins at `start` microseconds."""
-    above = np.concatenate([[False], probability > offset, [False]])
-    rises = np.flatnonzero(~above[:-1] & above[1:])
-    falls = np.flatnonzero(above[:-1] & ~above[1:])
     return [
-        Span(start + int(rise) * FRAME_US, start + int(fall) * FRAME_US)
-        for rise, fall in zip(rises, falls, strict=True)
-        if probability[rise:fall].max() > onset
+        Span(start + first * FRAME_US, start + end * FRAME_US)
+        for first, end in runs(probability > offset)
+        if probability[first:end].max() > onset
     ]
 
 
