@@ -23,7 +23,9 @@ CLIP_NAMES = (
     (r"\.mlp\.c_proj\.", ".mlp.fc2."),
     (r"^ln_post\.", "norm."),
 )
-INHERITED = re.compile(r"^blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\.(weight|bias)$|^(norm|head)\.")
+INHERITED = re.compile(
+    r"^blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\.(weight|bias)$|^(norm|head)\."
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ def plan(
 
     Raises WeightsError where the blocks do not go into the units.
     """
-    depth = 1 + max((int(found[1]) for name in parent if (found := re.match(r"blocks\.(\d+)\.", name))), default=-1)
+    depth = 1 + max(
+        (int(found[1]) for name in parent if (found := re.match(r"blocks\.(\d+)\.", name))), default=-1
+    )
     first = depth // 3 if blocks == "later" else 0
     places = _places(model, blocks)
     if len(places) != depth - first:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from timm.layers.activations import QuickGELU
 from timm.layers.drop import drop_path
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from avmodels.sparseformer import regions
-from avmodels.sparseformer.parts import NUMERICS, AdaptiveDecoding, Stem
+from avmodels.sparseformer.parts import NUMERICS, AdaptiveDecoding, Attention, Stem
 
 # The operations of a unit, by their published names: attention and MLP are those of a transformer; the others
 # move the regions, sample and decode, and add an encoding of the regions.
@@ -83,9 +83,13 @@ class Design:
                     f"{self.class_token_before} on, where it is put in"
                 )
             if "ATTN" in unit.ops and unit.width % self.heads_of(unit.width):
-                raise ValueError(f"{where}: {self.heads_of(unit.width)} heads cannot share {unit.width} channels")
+                raise ValueError(
+                    f"{where}: {self.heads_of(unit.width)} heads cannot share {unit.width} channels"
+                )
             if "PE_INJECT" in unit.ops and unit.width % 8:
-                raise ValueError(f"{where}: a position encoding needs a multiple of 8 channels, not {unit.width}")
+                raise ValueError(
+                    f"{where}: a position encoding needs a multiple of 8 channels, not {unit.width}"
+                )
 
     def heads_of(self, width: int) -> int:
         """The attention heads of a unit of that width."""
@@ -151,22 +155,6 @@ class State(NamedTuple):
     regions: Tensor
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention with biases on queries, keys and values."""
-
-    def __init__(self, width: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, N, width) -> the same shape."""
-        parts = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*parts.unbind(0))
-        return self.proj(mixed.transpose(1, 2).flatten(2))
-
-
 class Layer(nn.Module):
     """A unit's operations and their weights, which all its passes share.
 
@@ -186,7 +174,7 @@ class Layer(nn.Module):
             self.stage_embedding = nn.Embedding(unit.passes, width)
         if "ATTN" in ops:
             self.norm1 = norm()
-            self.attn = Attention(width, design.heads_of(width))
+            self.attn = Attention(width, design.heads_of(width), numerics.fused_attention)
         if "MLP" in ops:
             quick = design.quick_gelu and unit.passes == 1
             self.norm2 = norm()
@@ -198,9 +186,7 @@ class Layer(nn.Module):
             fraction = isinstance(design.generator, float)
             self.offset_eps = numerics.offset_eps
             self.roi_offset_bias = nn.Parameter(torch.zeros(axes * design.points))
-            self.roi_offset_module = nn.Sequential(
-                norm(), nn.Linear(width, axes * design.points, bias=False)
-            )
+            self.roi_offset_module = nn.Sequential(norm(), nn.Linear(width, axes * design.points, bias=False))
             self.adaptive_mixing = AdaptiveDecoding(
                 width,
                 design.channels,
@@ -298,7 +284,7 @@ class SparseFormer(nn.Module):
         if design.class_token_before is not None:
             self.cls_embedding = nn.Embedding(1, design.units[design.class_token_before].width)
         passes = sum(unit.passes for unit in design.units)
-        rates = iter(torch.linspace(0, drop_path, passes).tolist())
+        rates = iter(np.linspace(0, drop_path, passes).tolist())
         self.layers = nn.ModuleList()
         for number, unit in enumerate(design.units):
             before = design.units[number - 1].width if number else unit.width
@@ -364,7 +350,9 @@ class SparseFormer(nn.Module):
         nn.init.trunc_normal_(self.initial_embedding.weight)
         count = self.design.tokens
         boxes = regions.published_regions(count) if start == "published" else regions.spread_regions(count)
-        self.initial_roi.weight.copy_(boxes if self.replicates is None else regions.over_time(boxes, self.replicates))
+        self.initial_roi.weight.copy_(
+            boxes if self.replicates is None else regions.over_time(boxes, self.replicates)
+        )
 
 
 def initialise_regions(layer: Layer) -> None:

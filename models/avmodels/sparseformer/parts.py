@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,25 +16,58 @@ from avmodels.sparseformer.regions import precise
 class Numerics:
     """What the two published code bases compute differently. Weights belong to one of them.
 
-    `correction`: taken from the number of channels in the stem's variance (1: the unbiased variance).
+    The differences in the order of operations are kept too: five samplings one after the other make much of the
+    last digit. `biased`: the stem divides by the number of channels, not by one less, for the variance.
+    `fused_attention`: attention is one operation, not the product of a softmax.
     """
 
-    correction: int
+    biased: bool
+    fused_attention: bool
     channel_eps: float
     generator_eps: float
     offset_eps: float
 
 
 NUMERICS = {
-    "library": Numerics(correction=0, channel_eps=1e-5, generator_eps=1e-5, offset_eps=1e-5),
-    "training": Numerics(correction=1, channel_eps=1e-7, generator_eps=1e-6, offset_eps=1e-7),
+    "library": Numerics(
+        biased=True, fused_attention=True, channel_eps=1e-5, generator_eps=1e-5, offset_eps=1e-5
+    ),
+    "training": Numerics(
+        biased=False, fused_attention=False, channel_eps=1e-7, generator_eps=1e-6, offset_eps=1e-7
+    ),
 }
 
 
-def normalise_channels(x: Tensor, correction: int, eps: float) -> Tensor:
+def normalise_channels(x: Tensor, numerics: Numerics) -> Tensor:
     """x (B, C, ...) with mean 0 and variance 1 over the channels of every position."""
-    variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=correction)
-    return (x - mean) / (variance + eps).sqrt()
+    if numerics.biased:
+        variance, mean = torch.var_mean(x, dim=1, keepdim=True, correction=0)
+        x = x - mean
+    else:
+        x = x - x.mean(1, keepdim=True)
+        variance = x.var(1, keepdim=True)
+    return x / (variance + numerics.channel_eps).sqrt()
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with biases on queries, keys and values."""
+
+    def __init__(self, width: int, heads: int, fused: bool):
+        super().__init__()
+        self.heads, self.fused = heads, fused
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, N, width) -> the same shape."""
+        parts = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        queries, keys, values = parts.unbind(0)
+        if self.fused:
+            mixed = F.scaled_dot_product_attention(queries, keys, values)
+        else:
+            scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+            mixed = scores.softmax(-1) @ values
+        return self.proj(mixed.transpose(1, 2).flatten(2))
 
 
 class Stem(nn.Module):
@@ -54,7 +88,7 @@ class Stem(nn.Module):
             x = F.max_pool2d(x, 3, stride=2, padding=1)
         else:
             x = F.max_pool3d(x, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
-        return normalise_channels(precise(x), self.numerics.correction, self.numerics.channel_eps)
+        return normalise_channels(precise(x), self.numerics)
 
 
 class AdaptiveDecoding(nn.Module):
@@ -99,7 +133,8 @@ class AdaptiveDecoding(nn.Module):
     @torch.no_grad()
     def initialise(self) -> None:
         """The published start: mixings that do not depend on the token yet."""
-        norm, _, last = self.parameter_generator
+        generator: Any = self.parameter_generator
+        norm, _, last = generator
         nn.init.constant_(norm.weight, norm.normalized_shape[0] ** -0.5)
         nn.init.zeros_(last.weight)
         channels, points = last.bias.split([self.channels**2, self.out_points * self.points])

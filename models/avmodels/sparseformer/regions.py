@@ -78,7 +78,9 @@ def sample(features: Tensor, where: Tensor, padding: str) -> Tensor:
     sampled = F.grid_sample(
         features.to(grid.dtype), grid, mode="bilinear", padding_mode=padding, align_corners=False
     )
-    return sampled.flatten(4).squeeze(-1).permute(0, 2, 3, 1) if grid.ndim == 5 else sampled.permute(0, 2, 3, 1)
+    return (
+        sampled.flatten(4).squeeze(-1).permute(0, 2, 3, 1) if grid.ndim == 5 else sampled.permute(0, 2, 3, 1)
+    )
 
 
 @torch.no_grad()
@@ -134,10 +136,11 @@ def over_time(boxes: Tensor, replicates: int) -> Tensor:
 
 def _column_boxes(rows: list[int]) -> Tensor:
     """Boxes of half the image's size, evenly spread over columns of so many rows: (sum of rows, 4)."""
-    corners = [
-        (float(x), float(y))
-        for x, high in zip(torch.linspace(0, 0.5, len(rows)), rows, strict=True)
-        for y in torch.linspace(0, 0.5, high)
-    ]
-    low = torch.tensor(corners).view(-1, 2)
+    columns = zip(_corners(len(rows)), map(_corners, rows), strict=True)
+    low = torch.tensor([(x, y) for x, column in columns for y in column]).view(-1, 2)
     return torch.cat([low, low + 0.5], dim=-1)
+
+
+def _corners(count: int) -> list[float]:
+    """Numbers evenly spread from 0 to 0.5; one alone is 0."""
+    return [0.5 * number / max(count - 1, 1) for number in range(count)]
