@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -98,8 +99,13 @@ class Transformer(nn.Module):
         super().__init__()
         self.resblocks = nn.ModuleList(Block(width, heads, activation) for _ in range(depth))
 
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks in order."""
+        return cast("list[Block]", list(self.resblocks))
+
     def forward(self, x: Tensor, causal: bool = False) -> Tensor:
         """x (batch, tokens, width) -> the same shape."""
-        for block in self.resblocks:
+        for block in self.blocks:
             x = block(x, causal)
         return x

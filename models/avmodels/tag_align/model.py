@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,3 +81,14 @@ class TagAlign(nn.Module):
         with torch.no_grad():
             patches = self.clip_image_encoder(image)
         return self.projector(patches)
+
+
+def optimiser_groups(model: TagAlign, weight_decay: float) -> list[dict[str, Any]]:
+    """What is trained, in two groups: vectors and biases do not decay; matrices, gates and logit scales do."""
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    plain = [p for name, p in trained if p.ndim == 1 or name.endswith(".bias")]
+    decayed = [p for name, p in trained if p.ndim != 1 and not name.endswith(".bias")]
+    return [
+        {"params": decayed, "weight_decay": weight_decay, "lr_scale": 1.0},
+        {"params": plain, "weight_decay": 0.0, "lr_scale": 1.0},
+    ]

@@ -20,11 +20,12 @@ def fitted(height: int, width: int, bounds: tuple[int, int]) -> tuple[int, int]:
 
 def fit(picture: np.ndarray, bounds: tuple[int, int]) -> np.ndarray:
     """picture (H, W, 3) uint8 scaled within the bounds, as OpenCV's bilinear filter does."""
-    height, width = fitted(*picture.shape[:2], bounds)
+    height, width = fitted(picture.shape[0], picture.shape[1], bounds)
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def normalised(picture: np.ndarray) -> Tensor:
     """picture (H, W, 3) RGB uint8 -> (3, H, W) float32 with ImageNet's mean and deviation."""
-    scaled = (picture.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+    mean, std = (np.array(values, np.float32) for values in (MEAN, STD))
+    scaled = (picture.astype(np.float32) - mean) / std
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))

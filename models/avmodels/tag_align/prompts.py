@@ -32,14 +32,14 @@ def templates(name: str) -> tuple[str, ...]:
     return tuple(sentence for part in parts for sentence in sets[part])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed_words(encoder: TextEncoder, words: Sequence[str], template: str) -> Tensor:
     """words -> (words, embedding): the mean over the templates of embeddings that are not normalised."""
     sentences = [form.format(word) for word in words for form in templates(template)]
     return embed_tokens(encoder, tokenize(sentences)).unflatten(0, (len(words), -1)).mean(1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed_tokens(encoder: TextEncoder, tokens: Tensor) -> Tensor:
     """tokens (n, context) -> (n, embedding), short sentences beside short ones so that little is padded."""
     order = tokens.argmax(-1).argsort()

@@ -34,6 +34,13 @@ class Protocol:
     bounds: tuple[int, int] = (2048, 448)
 
 
+# The first protocol (December 2023), and the later one, whose background differs from data set to data set.
+PUBLISHED = {
+    "v1": Protocol(),
+    "v3": Protocol("softmax", 30.0, 0.0, clip=0.5, background=0.45, stride=(56, 56)),
+}
+
+
 class Window(NamedTuple):
     """A part of a picture in pixels; bottom and right are the first outside."""
 

@@ -43,9 +43,7 @@ class ImageTower(nn.Module):
         self.patches: Patches = patches
         self.conv1 = nn.Conv2d(3, size.width, size.patch, stride=size.patch, bias=False)
         self.class_embedding = nn.Parameter(size.width**-0.5 * torch.randn(size.width))
-        self.positional_embedding = nn.Parameter(
-            size.width**-0.5 * torch.randn(size.grid**2 + 1, size.width)
-        )
+        self.positional_embedding = nn.Parameter(size.width**-0.5 * torch.randn(size.grid**2 + 1, size.width))
         self.ln_pre = nn.LayerNorm(size.width)
         self.transformer = Transformer(size.width, size.depth, size.width // HEAD_WIDTH)
 
@@ -55,14 +53,14 @@ class ImageTower(nn.Module):
         With surgery the patches are those of the second path, the class token that of the first.
         """
         x = self.ln_pre(self.embed(image))
-        *blocks, final = self.transformer.resblocks
+        if self.patches == "surgery":
+            return self.second_path(x)
         if self.patches == "plain":
             return self.transformer(x)
-        if self.patches == "maskclip":
-            for block in blocks:
-                x = block(x)
-            return without_mixing(final, x)
-        return self.second_path(x)
+        *blocks, final = self.transformer.blocks
+        for block in blocks:
+            x = block(x)
+        return without_mixing(final, x)
 
     def embed(self, image: Tensor) -> Tensor:
         """image (B, 3, H, W) -> tokens with their positions, (B, 1 + h * w, width); pixels beyond the last
@@ -84,9 +82,9 @@ class ImageTower(nn.Module):
     def second_path(self, x: Tensor) -> Tensor:
         """The blocks of surgery over x (B, 1 + N, width). Of the last one only the class token is taken from the
         first path, so that no other row of it is computed."""
-        for block in self.transformer.resblocks[:-DUAL_BLOCKS]:
+        for block in self.transformer.blocks[:-DUAL_BLOCKS]:
             x = block(x)
-        *blocks, final = self.transformer.resblocks[-DUAL_BLOCKS:]
+        *blocks, final = self.transformer.blocks[-DUAL_BLOCKS:]
         new = original = x
         for block in blocks:
             new, original = two_paths(block, new, original)
@@ -122,6 +120,8 @@ def without_mixing(block: Block, x: Tensor) -> Tensor:
     """A block where every token attends to itself alone: x (B, N, width) -> the same shape."""
     attention = block.attn
     width = x.shape[-1]
-    values = F.linear(block.ln_1(x), attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
+    values = F.linear(
+        block.ln_1(x), attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :]
+    )
     x = x + attention.out_proj(values)
     return x + block.mlp(block.ln_2(x))
