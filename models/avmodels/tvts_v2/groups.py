@@ -24,9 +24,7 @@ def freeze(model: TVTS, share: float = 0.75) -> None:
         block.requires_grad_(False)
 
 
-def groups(
-    model: nn.Module, weight_decay: float = 0.05, new_rate: float = NEW_RATE
-) -> list[dict[str, Any]]:
+def groups(model: nn.Module, weight_decay: float = 0.05, new_rate: float = NEW_RATE) -> list[dict[str, Any]]:
     """Optimiser groups, each with `params`, `weight_decay` and `lr_scale`: new and decaying, new, CLIP's and
     decaying, CLIP's. Frozen parameters are in none."""
     found = {(new, plain): [] for new in (True, False) for plain in (False, True)}

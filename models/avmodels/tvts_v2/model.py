@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -191,10 +191,9 @@ class VideoEncoder(nn.Module):
         x = self.embed(video, keep)
         for number, block in enumerate(self.blocks):
             alone = first_only and number == final
-            if self.checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, frames, alone, use_reentrant=False)
-            else:
-                x = block(x, frames, alone)
+            again = self.checkpointing and torch.is_grad_enabled()
+            call: Any = partial(checkpoint, block, use_reentrant=False) if again else block
+            x = call(x, frames, alone)
         return x
 
     def forward(self, video: Tensor, keep: Tensor | None = None) -> Tensor:
@@ -228,7 +227,7 @@ class Sorter(nn.Module):
 
     def __init__(self, width: int, heads: int, depth: int = 2, places: int = TRANSCRIPTS):
         super().__init__()
-        norm = partial(nn.LayerNorm, eps=1e-6)
+        norm: Any = partial(nn.LayerNorm, eps=1e-6)
         self.type_embed = nn.Parameter(torch.zeros(1, 2, width))
         self.blocks = nn.ModuleList(
             JointBlock(width, heads, qkv_bias=True, norm_layer=norm) for _ in range(depth)

@@ -32,8 +32,8 @@ def text_ranks(similarities: np.ndarray, captions: int = 1) -> np.ndarray:
 
 def recalls(ranks: np.ndarray) -> dict[str, float]:
     """R@1, R@5, R@10 and R@50 in per cent, the median and mean rank from 1, and the geometric mean of the first
-    three recalls."""
-    at = {f"R@{k}": 100 * float((ranks < k).mean()) for k in RECALLS}
+    three recalls. A first place shared with others is none."""
+    at = {f"R@{k}": 100 * float((ranks < k if k > 1 else ranks == 0).mean()) for k in RECALLS}
     return at | {
         "MdR": float(np.median(ranks)) + 1,
         "MnR": float(np.mean(ranks)) + 1,

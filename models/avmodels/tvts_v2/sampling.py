@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def drawn(length: int, frames: int) -> np.ndarray:
     limits = bounds(length, frames)
     if np.diff(limits).min(initial=2) < 2:
         raise UnreadableError(f"{length} frames are too few to draw {frames} from")
-    return np.array([random.randrange(low, high - 1) for low, high in zip(limits, limits[1:], strict=False)])
+    return np.array([random.randrange(low, high - 1) for low, high in pairwise(limits)])
 
 
 def spread(length: int, frames: int) -> np.ndarray:
