@@ -82,5 +82,7 @@ def _unwrapped(document: Mapping[str, Any]) -> Mapping[str, Tensor]:
             state = document[key]
             break
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError("the checkpoint holds no tensors under `model_state`, `model`, `module` or at its top")
+        raise WeightsError(
+            "the checkpoint holds no tensors under `model_state`, `model`, `module` or at its top"
+        )
     return state

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.ops import roi_align
+from torchvision.ops import RoIAlign
 
 from avmodels.evad.encoder import Encoded, Positions, key_first
 from avmodels.evad.proposals import layers
@@ -102,23 +103,22 @@ class ContextDecoder(nn.Module):
     def look(self, volume: Tensor, boxes: Tensor) -> Tensor:
         """volume (B, steps, width, h, w), boxes (B, P, 4) in pixels -> a token for each box, (B, P, width): the
         maximum over its cells in each slice, the mean of that over the slices."""
-        steps, cells = volume.shape[1], self.size.cells
+        steps = volume.shape[1]
         rows = indexed(boxes).to(volume.dtype)
-        pooled = roi_align(volume.flatten(1, 2), rows, cells, 1 / self.stride, self.size.samples, aligned=True)
+        align = RoIAlign(self.size.cells, 1 / self.stride, self.size.samples, aligned=True)
+        pooled = align(volume.flatten(1, 2), rows)
         return pooled.flatten(2).amax(2).unflatten(1, (steps, -1)).mean(1).unflatten(0, boxes.shape[:2])
 
     def refine(self, x: Tensor, people: int) -> list[Tensor]:
         """x (B, N, width), the last `people` tokens being boxes -> action logits, see forward."""
-        if self.training:
-            logits = []
-            for block in self.blocks:
-                x = block(x)
-                logits.append(block.judge(x[:, -people:]))
-            return logits
-        *before, final = self.blocks
+        *before, final = cast(list[ContextBlock], list(self.blocks))
+        logits = []
         for block in before:
             x = block(x)
-        return [final.judge(final(x, people))]
+            if self.training:
+                logits.append(block.judge(x[:, -people:]))
+        # Of the last block only the rows that are judged are computed.
+        return [*logits, final.judge(final(x, people))]
 
 
 def extended(boxes: Tensor, extension: tuple[float, float], sizes: Tensor) -> Tensor:

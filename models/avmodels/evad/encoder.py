@@ -193,7 +193,11 @@ class Encoder(nn.Module):
     """
 
     def __init__(
-        self, size: EncoderSize, keep_rates: tuple[float, ...], key_weight: float = 1.0, drop_path: float = 0.0
+        self,
+        size: EncoderSize,
+        keep_rates: tuple[float, ...],
+        key_weight: float = 1.0,
+        drop_path: float = 0.0,
     ):
         super().__init__()
         if size.steps % 2 or len(keep_rates) != size.depth:
@@ -213,7 +217,11 @@ class Encoder(nn.Module):
 
     def forward(self, video: Tensor) -> Encoded:
         """video (B, 3, frames, H, W), normalised, H and W multiples of the patch."""
-        steps, high, wide = self.size.steps, video.shape[3] // self.size.patch, video.shape[4] // self.size.patch
+        steps, high, wide = (
+            self.size.steps,
+            video.shape[3] // self.size.patch,
+            video.shape[4] // self.size.patch,
+        )
         x = self.patch_embed(video)
         x = x + self.positions(high, wide).to(x.dtype)
         x = x.unflatten(1, (steps, high * wide))[:, key_first(steps)].flatten(1, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ class Size:
     encoder: EncoderSize
     context: ContextSize
     dropping: tuple[int, ...]
-    proposals: ProposalSize = ProposalSize()
+    proposals: ProposalSize = field(default_factory=ProposalSize)
 
     def keep_rates(self, keep_rate: float) -> tuple[float, ...]:
         """The share of tokens that each block keeps."""
@@ -148,5 +148,7 @@ def pad(clips: list[Tensor]) -> tuple[Tensor, Tensor]:
     tokens like others, so that a clip's result depends on its company: batch clips of equal size.
     """
     sizes = torch.tensor([clip.shape[-2:] for clip in clips], dtype=torch.float32, device=clips[0].device)
-    high, wide = (-(-max(sides) // PADDING) * PADDING for sides in zip(*(c.shape[-2:] for c in clips), strict=True))
+    high, wide = (
+        -(-max(sides) // PADDING) * PADDING for sides in zip(*(c.shape[-2:] for c in clips), strict=True)
+    )
     return torch.stack([F.pad(c, (0, wide - c.shape[-1], 0, high - c.shape[-2])) for c in clips]), sizes

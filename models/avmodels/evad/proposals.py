@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -111,7 +112,7 @@ def layers(width_in: int, width: int, number: int) -> nn.Sequential:
     widths = (width_in, *(width,) * number)
     parts = [
         (nn.Linear(before, after, bias=False), nn.LayerNorm(after), nn.ReLU())
-        for before, after in zip(widths, widths[1:], strict=False)
+        for before, after in pairwise(widths)
     ]
     return nn.Sequential(*(layer for part in parts for layer in part))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
+from torchvision.ops import RoIAlign
 
 # The levels by log2 of their stride in pixels, fine to coarse.
 LEVELS = (2, 3, 4, 5)
@@ -65,8 +65,8 @@ def pool(levels: list[Tensor], boxes: Tensor, cells: int, samples: int) -> Tenso
     pooled = levels[0].new_zeros(len(rows), levels[0].shape[1], cells, cells)
     for number, (level, x) in enumerate(zip(LEVELS, levels, strict=True)):
         here = (which == number).nonzero().squeeze(1)
-        found = roi_align(x, rows[here].to(x.dtype), cells, 1 / 2**level, samples, aligned=True)
-        pooled = pooled.index_copy(0, here, found)
+        align = RoIAlign(cells, 1 / 2**level, samples, aligned=True)
+        pooled = pooled.index_copy(0, here, align(x, rows[here].to(x.dtype)))
     return pooled
 
 
