@@ -7,6 +7,7 @@ unlike words is dropped: most of it is texture taken for letters.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -80,7 +81,7 @@ def texts(lines: list[Line], shots: list[Shot], whole: Span) -> list[Text]:
         for part in [_block([line], shots) for line in block.lines] if role == "credit" else [block]:
             span = part.span.clip(whole)
             if span is not None:
-                shot = next((shot.index for shot in shots if span.start in shot.span), 0)
+                shot = _shot_at(span.start, shots).index
                 found.append(Text(part.text, span, part.box, sure, role, shot))
     return sorted(found, key=lambda text: (text.span.start, text.box[1], text.box[0]))
 
@@ -93,6 +94,11 @@ def overlap(one: Box, other: Box) -> float:
         return 0.0
     shared = width * height
     return shared / (_area(one) + _area(other) - shared)
+
+
+def alike(one: str, other: str) -> bool:
+    """Whether two readings may be of one text. "Chapter 1" is not "Chapter 2"."""
+    return re.findall(r"\d+", one) == re.findall(r"\d+", other) and fuzz.ratio(one, other) >= SAME_WORDS
 
 
 def words(text: str) -> bool:
@@ -131,7 +137,7 @@ def _joined(lines: list[Line]) -> list[Line]:
 
 
 def _again(before: Line, line: Line) -> bool:
-    return overlap(before.box, line.box) > 0.5 and fuzz.ratio(before.text, line.text) >= SAME_WORDS
+    return overlap(before.box, line.box) > 0.5 and alike(before.text, line.text)
 
 
 def _blocks(lines: list[Line], shots: list[Shot]) -> list[Block]:
@@ -166,7 +172,7 @@ def _block(group: list[Line], shots: list[Shot]) -> Block:
     (x0, y0), (x1, y1) = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     first, last = min(line.first for line in lines), max(line.last for line in lines)
     # It goes somewhere before the next picture, or with the shot.
-    end = next((min(shot.span.end, last + STEP) for shot in shots if last in shot.span), last + STEP)
+    end = max(last, min(_shot_at(last, shots).span.end, last + STEP))
     return Block(
         tuple(lines),
         " ".join(line.text for line in lines),
@@ -242,10 +248,13 @@ def _level(line: Line) -> bool:
 
 def _laid_over(span: Span, shots: list[Shot]) -> bool:
     """Whether the text comes or goes within a shot or stays over a cut, as nothing in the scene does."""
-    for shot in shots:
-        if span.start in shot.span and span.end <= shot.span.end:
-            return span.start - shot.span.start >= STEP or shot.span.end - span.end >= STEP
-    return True
+    shot = _shot_at(span.start, shots).span
+    return span.end > shot.end or span.start - shot.start >= STEP or shot.end - span.end >= STEP
+
+
+def _shot_at(time: int, shots: list[Shot]) -> Shot:
+    """The shot that `time` is in; the first or last for a time outside them all."""
+    return shots[max(0, bisect_right(shots, time, key=lambda shot: shot.span.start) - 1)]
 
 
 def _area(box: Box) -> float:

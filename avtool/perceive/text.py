@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from rapidfuzz import fuzz
 
 from avtool.perceive import roles
 from avtool.perceive.reading import Reader, Reading
@@ -35,7 +34,6 @@ PLAIN = 0.01  # share of strokes beside the text on a plain ground
 REST = SECOND  # between two looks at a picture that has lost no line
 MEMORY = 6  # maps kept, to find out when a line began that was found late
 MOVED = 0.5  # heights of the line
-SAME_WORDS = 80  # of 100: likeness of two readings of one line
 OVERLAP = 0.5  # intersection over union of the boxes of one line
 
 
@@ -183,7 +181,7 @@ class Texts:
 
 def _goes_on(line: Line, box: Box, reading: Reading) -> bool:
     """Whether `reading` at `box` is `line`, which has moved or whose ground has changed."""
-    return roles.overlap(box, line.box) > OVERLAP and fuzz.ratio(reading.text, line.text) >= SAME_WORDS
+    return roles.overlap(box, line.box) > OVERLAP and roles.alike(reading.text, line.text)
 
 
 def _size(picture: np.ndarray) -> np.ndarray:
@@ -209,7 +207,7 @@ def _strokes(picture: np.ndarray) -> np.ndarray:
 
 
 def _same(before: np.ndarray, now: np.ndarray) -> bool:
-    """Whether the letters, be they bright or dark, are still there: what shines through between them may change."""
+    """Whether the letters, be they bright or dark, are still there: what shines through between may change."""
     ink = 1 if np.count_nonzero(before == 1) >= np.count_nonzero(before == 2) else 2
     one, other = before == ink, now == ink
     return one.shape == other.shape and bool((one & other).sum() >= SAME * max(1, (one | other).sum()))

@@ -132,6 +132,13 @@ def test_words_keep_their_spaces(text: str, size: float) -> None:
     assert reading.confidence > 0.75
 
 
+def test_texts_that_differ_in_a_number_are_two() -> None:
+    cards = [lettered(BLACK, (f"CHAPTER {number}", 0.14, 0.5, 0.5)) for number in (1, 2)]
+    found = texts_of([cards[0]] * 5 + [BLACK] * 2 + [cards[1]] * 5)
+    assert told(found) == [("title", "CHAPTER 1"), ("title", "CHAPTER 2")]
+    assert found[1].span.start == 7 * STEP
+
+
 @pytest.mark.parametrize("text", ["Harbour Office", "1938", "TAXI", "Dr. Helena Voss", "I don't know."])
 def test_words(text: str) -> None:
     assert words(text)
