@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from avmodels import run, zoo
 from avmodels.data import toy
 from avmodels.data.clips import Video
@@ -24,7 +23,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tiny_names_the_motion(many: Path, tmp_path: Path) -> None:
     config = zoo.load("videomae-v2", "tiny")
     run.train("videomae-v2", config, many, tmp_path / "run")
-    metrics = run.evaluate("videomae-v2", config, tmp_path / "run/model.safetensors", many, tmp_path / "scores")
+    metrics = run.evaluate(
+        "videomae-v2", config, tmp_path / "run/model.safetensors", many, tmp_path / "scores"
+    )
     assert metrics["top1"] > 60  # chance is 12.5
 
 

@@ -86,7 +86,7 @@ def action(label: int, draw: np.random.Generator) -> np.ndarray:
 
 def texture(draw: np.random.Generator) -> np.ndarray:
     """A still background (SIDE, SIDE, 3) that runs softly from colour to colour."""
-    coarse = (draw.uniform(20, 150, 3) + draw.uniform(-35, 35, (2, 2, 3))).astype(np.float32)
+    coarse = (draw.uniform(0, 200, 3) + draw.uniform(-25, 25, (2, 2, 3))).astype(np.float32)
     return cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
 
 

@@ -70,12 +70,12 @@ class TestVideos(Dataset[dict[str, Any]]):
 
 @torch.inference_mode()
 def test(
-    model: nn.Module, clips: list[Clip], folder: Path, results: Path, config: FineTuning, here: Accelerator
+    model: nn.Module, clips: list[Clip], results: Path, config: FineTuning, here: Accelerator
 ) -> dict[str, float]:
     """top1 and top5 in percent over every readable video, softmax averaged over its views.
 
-    Each process writes its views to `results`/<rank>.txt in the published form, videos named by their path
-    below `folder`; the merge of those files gives the numbers.
+    Each process writes its views to `results`/<rank>.txt in the published form, videos named by their
+    path; the merge of those files gives the numbers.
     """
     mine = clips[here.process_index :: here.num_processes]
     videos = DataLoader(TestVideos(mine, config), batch_size=None, num_workers=config.training.workers)
@@ -89,9 +89,8 @@ def test(
                 print(f"skipped: {video['unreadable']}", file=sys.stderr)
                 continue
             scores = view_scores(model, video["views"], config.training.batch, here)
-            name = str(clip.path.relative_to(folder))
             for row, places in zip(scores, video["places"], strict=True):
-                file.writelines(views.line(name, row, clip.label, *place) for place in places)
+                file.writelines(views.line(str(clip.path), row, clip.label, *place) for place in places)
     (missed,) = total([unreadable], here)
     limit(missed, len(clips), config.training.max_unreadable)
     texts = [(results / f"{rank}.txt").read_text().splitlines() for rank in range(here.num_processes)]

@@ -183,7 +183,7 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     if isinstance(config, Pretraining):
         clips = pretraining_list(folder / "val.csv")
         return evaluation.reconstruction(model, pretraining_loss(config), clips, config, here)
-    return evaluation.test(model, labelled(folder / "val.csv", config), folder, results, config, here)
+    return evaluation.test(model, labelled(folder / "val.csv", config), results, config, here)
 
 
 def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
