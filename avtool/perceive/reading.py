@@ -161,6 +161,7 @@ _SHORT = frozenset(
 def _tidy(text: str) -> str:
     """`text` in plain punctuation, with spaces where the recogniser lost them."""
     text = unicodedata.normalize("NFKC", text).strip(STRAY)
+    text = re.sub(r"\b([^\W\d_]{4,})(?=\d+\b)", r"\1 ", text)
     text = re.sub(r"([^\W\d])([,;:])(?=\w)", r"\1\2 ", text)
     return " ".join(re.sub(r"[^\W\d_]{5,}", lambda match: " ".join(_divide(match.group())), text).split())
 
