@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 
 from avmodels import zoo
 from avmodels.engine import config as configs
+from avmodels.engine.log import RECORDS
 from avmodels.errors import ConfigError
 
 # The resolved configuration of a run, in its folder.
@@ -44,7 +45,7 @@ def prepare(run: Path, config: Any, resume: bool) -> None:
     """Makes a run's folder and saves the configuration there, or checks that it is the one being resumed."""
     path = run / CONFIG
     if not resume:
-        if path.exists():
+        if (run / RECORDS).exists():
             raise ConfigError(
                 f"{run} holds a run; add --resume to go on with it, or choose another folder with -o"
             )

@@ -12,7 +12,7 @@ from typing import Any
 
 from avmodels.engine import config as configs
 from avmodels.engine.config import Config
-from avmodels.errors import ConfigError
+from avmodels.errors import ConfigError, WeightsError
 
 SYSTEMS = ("videomae-v2",)
 
@@ -72,6 +72,8 @@ def load_of(system: str, weights: Path, variant: str | None, settings: tuple[str
         return load(system, variant, settings)
     from avmodels.engine.weights import metadata
 
+    if not weights.exists():
+        raise WeightsError(f"there is no checkpoint at {weights}")
     header = metadata(weights)
     if "config" not in header:
         raise ConfigError(f"{weights} does not say which configuration it is of; name it with --config")

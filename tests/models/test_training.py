@@ -146,6 +146,12 @@ def test_checkpointing_changes_no_gradient(toys: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(steps(tmp_path / "with"), steps(tmp_path / "without"), rtol=1e-5)
 
 
+def test_a_run_that_never_began_leaves_its_folder_free(toys: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        run.train("videomae-v2", small("tiny", "training.epochs=1"), tmp_path / "nowhere", tmp_path / "run")
+    run.train("videomae-v2", small("tiny", "training.epochs=1"), toys, tmp_path / "run")
+
+
 def test_a_used_folder_is_not_overwritten(toys: Path, tmp_path: Path) -> None:
     run.train("videomae-v2", small("tiny", "training.epochs=1"), toys, tmp_path)
     with pytest.raises(ConfigError, match="--resume"):

@@ -1,0 +1,240 @@
+"""Lists, data sets, training and measuring, on made-up pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from avmodels.engine import config as configs
+from avmodels.engine import weights
+from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.tag_align import datasets, lists, miou, recipe, segment
+from avmodels.tag_align.config import Alignment, Inference
+from PIL import Image
+
+CONFIGS = Path(recipe.__file__).parent / "configs"
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220)}
+SMALL = (
+    "model.towers=vit-tiny",
+    "model.tags=3",
+    "data.side=32",
+    "data.policy=''",
+    "optimiser.lr=0.02",
+    "optimiser.final_lr=0.02",
+    "training.epochs=2",
+    "training.batch=4",
+    "training.workers=0",
+    "training.precision=fp32",
+    "inference.data=[squares]",
+)
+
+
+def config(variant: str, *settings: str) -> Alignment:
+    document = configs.override(configs.read_yaml(CONFIGS / f"{variant}.yaml"), settings)
+    return configs.validate(document, Alignment, variant)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve pictures of a coloured square on grey, with captions, tags and label maps."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng, tags, rows = np.random.default_rng(0), {}, ["path,caption"]
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for number in range(12):
+        tag = number % 3
+        colour = list(COLOURS)[tag]
+        picture, label = np.full((48, 64, 3), 128, np.uint8), np.zeros((48, 64), np.uint8)
+        top, left = rng.integers(0, 24), rng.integers(0, 40)
+        picture[top : top + 20, left : left + 20] = COLOURS[colour]
+        label[top : top + 20, left : left + 20] = tag + 1
+        Image.fromarray(picture).save(folder / f"images/{number}.png")
+        Image.fromarray(label).save(folder / f"labels/{number}.png")
+        tags[f"images/{number}.png"] = [tag]
+        rows.append(f'images/{number}.png,"a {colour} square, on grey"')
+    (folder / "captions.csv").write_text("\n".join(rows))
+    (folder / "tags.json").write_text(json.dumps(tags))
+    (folder / "tags.csv").write_text("object\n" + "\n".join(COLOURS))
+    description = {
+        "folder": ".",
+        "image": "images/{id}.png",
+        "label": "labels/{id}.png",
+        "classes": ["background", *COLOURS],
+        "background": True,
+    }
+    (folder / "squares.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of tiny towers under TagAlign's names."""
+    path = tmp_path_factory.mktemp("clip") / "clip.safetensors"
+    torch.manual_seed(0)
+    weights.write(recipe.build(config("gated", *SMALL)).state_dict(), path, {"system": "tag-align"})
+    return path
+
+
+@pytest.mark.parametrize("variant", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+def test_every_configuration_is_the_published_one(variant: str) -> None:
+    how = config(variant)
+    assert how.optimiser.lr * 512 * 8 / 256 == pytest.approx(1e-3)
+    assert (how.model.tags, how.training.batch, how.optimiser.clip) == (10000, 512, 5.0)
+    assert recipe.published_gmacs(how) == pytest.approx(103.9 if "gated" in variant else 93.76, rel=1e-3)
+
+
+@pytest.mark.timeout(60)
+def test_training_and_measuring(pictures: Path, clip: Path, tmp_path: Path) -> None:
+    how = config("gated", *SMALL)
+    metrics = recipe.train(how, pictures, tmp_path / "run", clip, resume=False)
+    assert 0 <= metrics["squares"] <= 100
+    before = weights.read(clip, "tag-align")
+    after = weights.read(tmp_path / "run" / "model.safetensors", "tag-align")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    moved = {name for name in before if name.startswith(("projector.", "cl_loss", "ce_loss"))}
+    assert changed == moved | {"label_embedding"}
+    measured = recipe.evaluate(how, tmp_path / "run" / "model.safetensors", pictures, tmp_path / "results")
+    assert measured == pytest.approx(metrics)
+    by_class = json.loads((tmp_path / "results" / "squares.json").read_text())
+    assert [word for word, _ in by_class] == ["background", *COLOURS]
+
+
+def test_training_needs_clip(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--init"):
+        recipe.train(config("gated", *SMALL), pictures, tmp_path, None, resume=False)
+
+
+def test_a_file_without_towers_is_refused(clip: Path, tmp_path: Path) -> None:
+    how = config("gated", *SMALL)
+    state = {k: v for k, v in weights.read(clip, "tag-align").items() if k.startswith("projector.")}
+    weights.write(state, tmp_path / "projector.safetensors", {})
+    with pytest.raises(WeightsError, match="holds no CLIP"):
+        recipe.load(recipe.build(how), how, tmp_path / "projector.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("cat\ndog\n", ["cat", "dog"]),
+        ("word\ncat\ndog\n", ["cat", "dog"]),
+        ("1,cat\n0,dog\n", ["dog", "cat"]),
+        ("word,count\ncat,71\ndog,40\n", ["cat", "dog"]),
+    ],
+)
+def test_tag_lists_of_every_form(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text(text)
+    assert lists.tag_words(path, 2) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("cat\ncat\n", "'cat' stands there 2 times"),
+        ("cat\n", "has 1 words, the model 2 tags"),
+        ("1\n0\n", "no column of words"),
+        ("a,b,c\nd,e,f\n", "one or two columns"),
+    ],
+)
+def test_tag_lists_that_cannot_be_used(tmp_path: Path, text: str, fault: str) -> None:
+    path = tmp_path / "tags.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=fault):
+        lists.tag_words(path, 2)
+
+
+@pytest.mark.parametrize(
+    ("index", "fault"),
+    [("{", "cannot read"), ("[]", "not the tags"), ('{"a": [9]}', "from 0 to 2"), ('{"a": 1}', "a")],
+)
+def test_tags_that_cannot_be_used(tmp_path: Path, index: str, fault: str) -> None:
+    (tmp_path / "tags.json").write_text(index)
+    with pytest.raises(DataError, match=fault):
+        lists.read_tags(tmp_path / "tags.json", 3)
+
+
+def test_published_data_sets_have_their_classes() -> None:
+    sizes = {name: len(data.classes) for name, data in datasets.published().items()}
+    assert sizes == {
+        "voc": 21, "voc20": 20, "context": 60, "context59": 59, "coco-object": 81, "coco-stuff": 171,
+        "cityscapes": 19, "ade20k": 150, "imagenets50": 51, "imagenets300": 301, "imagenets919": 920,
+    }  # fmt: skip
+    later = datasets.protocol(Inference(protocol="v3"), datasets.published()["context59"])
+    assert (later.form, later.scale, later.clip, later.stride) == ("softmax", 30.0, 0.5, (112, 112))
+    assert datasets.protocol(Inference(clip=0.0), datasets.published()["voc"]).clip == 0
+
+
+def label_of(folder: Path, pixels: Any, mode: str | None, name: str) -> list[list[int]]:
+    path = folder / "label.png"
+    Image.fromarray(np.array(pixels, np.uint8), mode).save(path)
+    return datasets.read_label(path, datasets.published()[name]).tolist()
+
+
+def test_label_maps_are_read_as_each_data_set_means_them(tmp_path: Path) -> None:
+    assert label_of(tmp_path, [[0, 1, 255]], None, "voc") == [[0, 1, 255]]
+    assert label_of(tmp_path, [[0, 1, 255]], None, "ade20k") == [[255, 0, 255]]
+    assert label_of(tmp_path, [[0, 89, 11, 255, 120]], None, "coco-object") == [[1, 80, 0, 0, 0]]
+    assert label_of(tmp_path, [[[2, 1, 0], [232, 3, 0]]], None, "imagenets300") == [[258, 1000]]
+
+
+def test_files_are_found_in_the_published_folders(tmp_path: Path) -> None:
+    for path in ("leftImg8bit/val/bonn/b_1_leftImg8bit.png", "leftImg8bit/val/aachen/a_1_leftImg8bit.png"):
+        (tmp_path / "cityscapes" / path).parent.mkdir(parents=True)
+        (tmp_path / "cityscapes" / path).touch()
+    found = datasets.listing(datasets.published()["cityscapes"], tmp_path)
+    below = [label.relative_to(tmp_path / "cityscapes").as_posix() for _, label in found]
+    assert below == [
+        "gtFine/val/aachen/a_1_gtFine_labelTrainIds.png",
+        "gtFine/val/bonn/b_1_gtFine_labelTrainIds.png",
+    ]
+    with pytest.raises(DataError, match="no list of pictures"):
+        datasets.listing(datasets.published()["voc"], tmp_path)
+    with pytest.raises(ConfigError, match="'vok'"):
+        datasets.find("vok", tmp_path)
+
+
+def test_a_broken_picture_is_counted_and_too_many_stop(
+    pictures: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / name).symlink_to(pictures / name)
+    description = json.loads((pictures / "squares.json").read_text())
+    (tmp_path / "list.txt").write_text("0\n1\n99\n")
+    (tmp_path / "squares.json").write_text(json.dumps(description | {"split": "list.txt"}))
+    how = config("transformer", *SMALL, "training.max_unreadable=0.5")
+    model = config("gated", *SMALL).model.projector
+    how = how.model_copy(update={"model": how.model.model_copy(update={"projector": model})})
+    metrics = recipe.evaluate(how, clip, tmp_path, tmp_path / "results")
+    assert metrics["unreadable"] == 1
+    assert "99.png" in capsys.readouterr().err
+    strict = how.model_copy(update={"training": how.training.model_copy(update={"max_unreadable": 0.0})})
+    with pytest.raises(DataError, match="1 of 3 pictures"):
+        recipe.evaluate(strict, clip, tmp_path, tmp_path / "results")
+
+
+def test_labels_of_no_class_count_as_missed() -> None:
+    found = miou.areas(np.array([[0, 1, 1, 0]]), np.array([[0, 1, 7, 255]]), classes=2)
+    assert [areas.tolist() for areas in found] == [[1, 1], [1, 2], [1, 2], [1, 1]]
+
+
+def test_windows_cover_every_pixel() -> None:
+    for height, width in ((448, 448), (200, 1200), (448, 597), (700, 449)):
+        cover = np.zeros((height, width), int)
+        for top, left, bottom, right in segment.windows(height, width, (448, 448), (224, 224)):
+            cover[top:bottom, left:right] += 1
+        assert cover.min() >= 1
+
+
+@torch.no_grad()
+def test_a_refined_mask_keeps_its_size() -> None:
+    torch.manual_seed(3)
+    model = recipe.build(config("gated", *SMALL)).eval()
+    how = segment.Protocol(crop=(32, 32), stride=(16, 16), refine=True)
+    image, words = torch.randn(3, 32, 48), torch.randn(4, 64)
+    found = segment.segment(model, image, words, how, (30, 50), background=True)
+    assert found.shape == (30, 50)
+    assert 0 <= int(found.min()) <= int(found.max()) <= 4
