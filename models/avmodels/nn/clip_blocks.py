@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avmodels.nn.attention import attend
+
 # Every head of a CLIP tower is this wide.
 HEAD_WIDTH = 64
 
@@ -38,7 +40,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, causal: bool = False) -> Tensor:
         """x (batch, tokens, width) -> the same shape; with `causal` no token sees a later one."""
-        return self.merge(F.scaled_dot_product_attention(*self.project(x), is_causal=causal))
+        parts = self.project(x)
+        return self.merge(F.scaled_dot_product_attention(*parts, is_causal=True) if causal else attend(*parts))
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (batch, tokens, width) -> queries, keys and values, each (batch, heads, tokens, width / heads)."""

@@ -34,6 +34,10 @@ class Pairs:
         """The tags of one picture in increasing order, none twice."""
         return np.unique(self.tags[self.starts[number] : self.starts[number + 1]])
 
+    def longest(self) -> int:
+        """The length of the longest list of tags, 1 at least."""
+        return max(1, int(np.diff(self.starts).max(initial=0)))
+
     def frequencies(self, tags: int) -> np.ndarray:
         """How often each of `tags` tags is listed (doubles counted) for each picture, (tags,) float32."""
         return (np.bincount(self.tags, minlength=tags) / max(len(self), 1)).astype(np.float32)
@@ -86,6 +90,39 @@ def read_tags(path: Path, tags: int) -> dict[str, list[int]]:
         if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < tags for n in numbers):
             raise DataError(f"{path}: the tags of {name} are not numbers from 0 to {tags - 1}")
     return index
+
+
+def tag_words(path: Path, tags: int) -> list[str]:
+    """The words of tags 0 .. tags - 1 from a CSV with or without a heading: a word in each row, with its number or
+    with a count beside it (a column that counts through 0 .. tags - 1 is the number).
+
+    Raises DataError for another form or number of rows, or a word that stands there twice.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read the tags' words {path}: {error}") from error
+    if len(rows) == tags + 1:
+        rows = rows[1:]
+    if len(rows) != tags:
+        raise DataError(f"{path} has {len(rows)} words, the model {tags} tags; set model.tags")
+    columns = list(zip(*rows, strict=False))
+    if any(len(row) != len(rows[0]) for row in rows) or len(columns) > 2:
+        raise DataError(f"{path} must have one or two columns in every row: a word, and its number or count")
+    numbers = [column for column in columns if sorted(column) == sorted(map(str, range(tags)))]
+    words = [column for column in columns if column not in numbers and not all(map(str.isdigit, column))]
+    if not words:
+        raise DataError(f"{path} has no column of words")
+    ordered = list(words[0])
+    if numbers:
+        ordered = [word for _, word in sorted(zip(map(int, numbers[0]), words[0], strict=True))]
+    if len(set(ordered)) < tags:
+        double = next(word for word in ordered if ordered.count(word) > 1)
+        raise DataError(
+            f"{path}: {double!r} stands there {ordered.count(double)} times; a tag needs one number"
+        )
+    return ordered
 
 
 def padded(present: np.ndarray, length: int) -> Tensor:

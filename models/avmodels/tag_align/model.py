@@ -24,6 +24,9 @@ class Size:
 
 SIZES = {
     "vit-b-16": Size(ImageSize(patch=16, width=768, depth=12), BASE),
+    "vit-tiny": Size(
+        ImageSize(patch=8, width=64, depth=8, side=64), TextSize(embedding=64, width=64, depth=2, heads=1)
+    ),
 }
 
 # The published models score so many tags.
@@ -83,7 +86,7 @@ class TagAlign(nn.Module):
         return self.projector(patches)
 
 
-def optimiser_groups(model: TagAlign, weight_decay: float) -> list[dict[str, Any]]:
+def optimiser_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """What is trained, in two groups: vectors and biases do not decay; matrices, gates and logit scales do."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     plain = [p for name, p in trained if p.ndim == 1 or name.endswith(".bias")]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from avmodels.tag_align.loss import normalise
 from avmodels.tag_align.model import TagAlign
+from avmodels.tag_align.refine import refine
 
 # Windows of one picture that pass the network together.
 TOGETHER = 8
@@ -21,7 +22,8 @@ class Protocol:
     """How cosines become scores, and pictures windows.
 
     A score is the sigmoid of scale * cosine + bias, or the softmax of scale * cosine over the words. The share
-    `clip` of it comes from CLIP's own projection. `background` is the score of places where no word is.
+    `clip` of it comes from CLIP's own projection. `background` is the score of places where no word is. With
+    `refine` the scores of a window are drawn towards the edges in its pixels.
     """
 
     form: Literal["sigmoid", "softmax"] = "sigmoid"
@@ -32,6 +34,7 @@ class Protocol:
     crop: tuple[int, int] = (448, 448)
     stride: tuple[int, int] = (224, 224)
     bounds: tuple[int, int] = (2048, 448)
+    refine: bool = False
 
 
 # The first protocol (December 2023), and the later one, whose background differs from data set to data set.
@@ -68,7 +71,7 @@ def starts(length: int, crop: int, stride: int) -> list[int]:
 
 def cosines(patches: Tensor, words: Tensor) -> Tensor:
     """patches (B, h, w, E), words (K, E), of any length -> their cosines (B, K, h, w)."""
-    return torch.einsum("bhwe,ke->bkhw", normalise(patches), normalise(words))
+    return torch.einsum("bhwe,ke->bkhw", normalise(patches), normalise(words)).float()
 
 
 def scores(cosine: Tensor, protocol: Protocol) -> Tensor:
@@ -90,7 +93,8 @@ def word_maps(model: TagAlign, image: Tensor, words: Tensor, protocol: Protocol)
 
 def masks(model: TagAlign, image: Tensor, words: Tensor, protocol: Protocol) -> Tensor:
     """The scores at the resolution of the image, (B, K, H, W)."""
-    return resize(word_maps(model, image, words, protocol), image.shape[2], image.shape[3])
+    maps = word_maps(model, image, words, protocol)
+    return refine(image, maps) if protocol.refine else resize(maps, image.shape[2], image.shape[3])
 
 
 def resize(maps: Tensor, height: int, width: int) -> Tensor:

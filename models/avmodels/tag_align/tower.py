@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avmodels.nn.attention import attend
 from avmodels.nn.clip_blocks import HEAD_WIDTH, Attention, Block, Transformer
+from avmodels.nn.positions import resize_space
 
 # How the patches come about: `surgery` on a second path of value-value attention beside the last blocks, `plain`
 # as CLIP's own, `maskclip` as CLIP's own but for the last attention, where each token sees itself only.
@@ -75,9 +77,8 @@ class ImageTower(nn.Module):
         grid = self.size.grid
         if (high, wide) == (grid, grid):
             return self.positional_embedding
-        table = self.positional_embedding[1:].view(1, grid, grid, -1).permute(0, 3, 1, 2)
-        table = F.interpolate(table.float(), size=(high, wide), mode="bicubic", align_corners=False)
-        return torch.cat([self.positional_embedding[:1], table.flatten(2)[0].T])
+        first, table = self.positional_embedding.split([1, grid * grid])
+        return torch.cat([first, resize_space(table, (1, grid, grid), (high, wide))])
 
     def second_path(self, x: Tensor) -> Tensor:
         """The blocks of surgery over x (B, 1 + N, width). Of the last one only the class token is taken from the
@@ -111,9 +112,7 @@ def two_attentions(attention: Attention, y: Tensor, rows: int | None = None) -> 
         queries, keys, values = attention.project(y)
     else:
         queries, keys, values = attention.project_rows(y, rows)
-    values_mixed = F.scaled_dot_product_attention(values, values, values)
-    mixed = F.scaled_dot_product_attention(queries, keys, values)
-    return attention.merge(values_mixed), attention.merge(mixed)
+    return attention.merge(attend(values, values, values)), attention.merge(attend(queries, keys, values))
 
 
 def without_mixing(block: Block, x: Tensor) -> Tensor:

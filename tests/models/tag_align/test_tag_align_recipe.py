@@ -90,6 +90,7 @@ def test_every_configuration_is_the_published_one(variant: str) -> None:
 @pytest.mark.timeout(60)
 def test_training_and_measuring(pictures: Path, clip: Path, tmp_path: Path) -> None:
     how = config("gated", *SMALL)
+    (tmp_path / "run").mkdir()
     metrics = recipe.train(how, pictures, tmp_path / "run", clip, resume=False)
     assert 0 <= metrics["squares"] <= 100
     before = weights.read(clip, "tag-align")

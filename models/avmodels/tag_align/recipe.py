@@ -1,0 +1,159 @@
+"""How TagAlign is built, trained and evaluated, top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from avmodels.data.samples import Samples, seed_generators
+from avmodels.engine import processes
+from avmodels.engine.train import Batch, Task, fit
+from avmodels.errors import ConfigError, WeightsError
+from avmodels.tag_align import checkpoint, cost, data, evaluation
+from avmodels.tag_align.config import RECIPES, Alignment, Gated
+from avmodels.tag_align.lists import read_pairs, tag_words
+from avmodels.tag_align.model import SIZES, TagAlign, optimiser_groups
+from avmodels.tag_align.projector import GatedLayer, GatedSize, TransformerSize
+from avmodels.tag_align.prompts import embed_tokens, embed_words
+
+__all__ = [
+    "RECIPES",
+    "about",
+    "build",
+    "evaluate",
+    "example_input",
+    "load",
+    "published_gmacs",
+    "train",
+]
+
+SYSTEM = "tag-align"
+
+# The published side of a window, and of the picture whose cost is told.
+WINDOW = 448
+
+
+def build(config: Alignment) -> TagAlign:
+    """The network of a configuration, with random weights."""
+    how = config.model
+    return TagAlign(SIZES[how.towers], projector_size(config), how.tags, how.patches)
+
+
+def projector_size(config: Alignment) -> GatedSize | TransformerSize:
+    """The numbers of the projector."""
+    how = config.model.projector
+    if isinstance(how, Gated):
+        return GatedSize(how.layers, how.double, how.kernel, how.activation, how.norm)
+    return TransformerSize(how.layers, how.heads, how.mlp_ratio)
+
+
+def load(model: TagAlign, config: Alignment, path: Path) -> None:
+    """Puts TagAlign's weights into the network, or CLIP's: an untrained gated projector changes nothing.
+
+    Raises WeightsError that names what differs where it does not fit.
+    """
+    left = [name for name in start(model, path) if name.startswith("clip_")]
+    if left:
+        raise WeightsError(f"{path} holds no CLIP: it has no {left[0]}")
+
+
+def start(model: TagAlign, path: Path) -> list[str]:
+    """Starts a network from CLIP or from TagAlign; returns the parameters that keep their initial values."""
+    return checkpoint.start(model, checkpoint.read(path, SYSTEM), str(path))
+
+
+def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
+    """Trains the projector on the pictures, captions and tags of `folder` (see lists); see engine.train.fit.
+
+    The words of the tags are those of `folder`/tags.csv. Raises ConfigError where no weights give the towers.
+    """
+    if init is None and not resume:
+        raise ConfigError("the projector is trained on CLIP's frozen towers: give CLIP's weights with --init")
+    here = processes.accelerator(config.training.precision)
+    seed_generators(config.training.seed)
+    model = build(config)
+    pairs = read_pairs(sources(config, folder), config.model.tags)
+    if init is not None:
+        load(model, config, init)
+        words = tag_words(folder / "tags.csv", config.model.tags)
+        model.label_embedding.data.copy_(embed_words(model.clip_text_encoder, words, config.data.template))
+    task = Task(
+        model=model,
+        samples=Samples(range(len(pairs)), data.training_reader(pairs, config.data), config.training.seed),
+        groups=lambda model: optimiser_groups(model, config.optimiser.weight_decay),
+        loss=loss(config),
+        units=(GatedLayer, Block),
+        about=about(config),
+        evaluate=validation(config, folder),
+        best="miou",
+    )
+    return fit(task, config.optimiser, config.training, run, here, resume)
+
+
+def sources(config: Alignment, folder: Path) -> list[tuple[Path, Path, Path]]:
+    """Folder, captions and tags of each source."""
+    roots = [folder / source for source in config.data.sources]
+    return [(root, root / "captions.csv", root / "tags.json") for root in roots]
+
+
+def loss(config: Alignment) -> Callable[[nn.Module, Batch], Tensor]:
+    """Pictures find their captions, and name their tags."""
+    share = config.objectives
+
+    def objective(model: nn.Module, batch: Batch) -> Tensor:
+        own = inner(model)
+        image = model(batch["image"]).mean((1, 2))
+        text = embed_tokens(own.clip_text_encoder, batch["tokens"])
+        contrastive = share.contrastive * own.cl_loss(image, text)
+        return contrastive + share.tags * own.ce_loss(image, own.label_embedding, batch["present"])
+
+    return objective
+
+
+def inner(model: nn.Module) -> TagAlign:
+    """The network inside what spreads it over processes."""
+    own = getattr(model, "module", model)
+    assert isinstance(own, TagAlign)
+    return own
+
+
+def validation(config: Alignment, folder: Path) -> Callable[..., dict[str, float]] | None:
+    """Measures segmentation while training, where the configuration names data sets (the published one none)."""
+    if not config.inference.data:
+        return None
+    return lambda model, here: evaluation.measure(inner(model), folder, config, here)
+
+
+def about(config: Alignment) -> dict[str, Any]:
+    """What a weights file says of itself."""
+    return {"system": SYSTEM, "config": config.model_dump(mode="json")}
+
+
+def evaluate(config: Alignment, path: Path, folder: Path, results: Path) -> dict[str, float]:
+    """Zero-shot segmentation on the data sets inference.data names, below `folder` (see evaluation.measure).
+
+    Raises ConfigError where it names none.
+    """
+    if not config.inference.data:
+        raise ConfigError("say what to measure on: inference.data=[voc, coco-object, ...]")
+    here = processes.accelerator(config.training.precision)
+    model = build(config)
+    load(model, config, path)
+    return evaluation.measure(model.to(here.device).eval(), folder, config, here, results)
+
+
+def example_input(config: Alignment) -> tuple[Tensor, ...]:
+    """Arguments of the network's forward for one window, without data, for counting its cost."""
+    return (torch.empty(1, 3, WINDOW, WINDOW, device="meta"),)
+
+
+def published_gmacs(config: Alignment) -> float:
+    """Multiply-accumulates / 1e9 of the published network for one window."""
+    return (
+        cost.picture(SIZES[config.model.towers], projector_size(config), WINDOW, config.model.patches) / 1e9
+    )
