@@ -13,6 +13,7 @@ from avmodels.engine import weights
 from avmodels.nn.clip_text import TextEncoder, TextSize
 from avmodels.tvts_v2 import (
     checkpoint,
+    cost,
     groups,
     loss,
     retrieval,
@@ -37,6 +38,9 @@ ALIASES = {
     "output_dim": "embed_dim",
     "num_frames": "frames",
 }
+
+# The share of the patches that a published model of a patch size was trained without.
+MASKS = {32: 0.0, 16: 0.5, 14: 0.7}
 
 
 def run(case: Case) -> Outputs:
@@ -74,7 +78,9 @@ def size_of(config: dict[str, Any], text: TextSize | None = None, **options: Any
         text=text or TextSize(config["embed_dim"], 8, 1, 1, 2, 2),
         sort_heads=config.get("sort_heads", 1),
         quick_gelu=quick,
-        sorts_normed=config["family"] == "B" if "family" in config else quick,
+        sorts_normed=config["family"] == "B"
+        if "family" in config
+        else "H family" not in config.get("module", ""),
         side=config["res"],
         frames=config["frames"],
         **options,
@@ -179,7 +185,8 @@ def pretrain(case: Case) -> Outputs:
         config["vocab"],
         config["context"],
     )
-    model = TVTS(size_of(config, size, sort_depth=config["sort_depth"]))
+    places = case.spec["state"]["pred_model.head.weight"]["shape"][0]
+    model = TVTS(size_of(config, size, sort_depth=config["sort_depth"], transcripts=places))
     state = checkpoint.state_of({"state_dict": tensors(case.state())})
     checkpoint.start_from(model, state, case.spec["case"])
     texts = config["n_transcripts"]
@@ -355,5 +362,9 @@ def census(name: str, entry: dict[str, Any]) -> list[str]:
     counts["params_sort_head"] = counts["params"] - counts["params_visual"] - counts["params_text"]
     new = [p.numel() for name, p in model.video.named_parameters() if any(n in name for n in checkpoint.NEW)]
     counts["params_temporal_new"] = sum(new)
+    for part, mask in (("gflops", 0.0), ("gflops_masked_training_clip", MASKS[size.patch])):
+        gmacs = cost.video(size, size.frames, sampling.kept_count(size.patches, mask)) / 1e9
+        if abs(gmacs / entry[part] - 1) > 0.005:
+            faults.append(f"{gmacs:.2f} {part}, expected {entry[part]}")
     faults += [f"{n} {part}, expected {entry[part]}" for part, n in counts.items() if n != entry[part]]
     return faults

@@ -25,7 +25,8 @@ class Size:
     """The numbers of one model: frames of side x side pixels, cut into patches of patch x patch.
 
     `quick_gelu` is OpenAI's x sigmoid(1.702 x) for the exact GELU, in both encoders. `sorts_normed` says what
-    the sorter sees of the video: every token after the final norm, or the patches alone and without it.
+    the sorter sees of the video: every token after the final norm, or the patches alone and without it. It tells
+    `transcripts` places apart.
     """
 
     patch: int
@@ -39,6 +40,7 @@ class Size:
     sorts_normed: bool = True
     side: int = 224
     frames: int = 12
+    transcripts: int = 4
 
     @property
     def patches(self) -> int:
@@ -52,9 +54,6 @@ SIZES = {
     "vit-b-16": Size(16, 768, 12, 12, BASE, sort_heads=8),
     "vit-h-14": Size(14, 1280, 32, 16, HUGE, sort_heads=16, quick_gelu=False, sorts_normed=False),
 }
-
-# Transcripts of a narrated clip, and so the places that the sorter tells apart.
-TRANSCRIPTS = 4
 
 
 def activation(size: Size) -> Callable[[], nn.Module]:
@@ -225,7 +224,7 @@ class Sorter(nn.Module):
     The transcripts carry no positions: permuted transcripts give permuted answers.
     """
 
-    def __init__(self, width: int, heads: int, depth: int = 2, places: int = TRANSCRIPTS):
+    def __init__(self, width: int, heads: int, depth: int = 2, places: int = 4):
         super().__init__()
         norm: Any = partial(nn.LayerNorm, eps=1e-6)
         self.type_embed = nn.Parameter(torch.zeros(1, 2, width))
@@ -264,7 +263,9 @@ class TVTS(nn.Module):
         self.size = size
         self.video = VideoEncoder(size)
         self.text = TextEncoder(size.text, activation(size))
-        self.sorter = Sorter(size.text.embedding, size.sort_heads, size.sort_depth) if sorts else None
+        self.sorter = (
+            Sorter(size.text.embedding, size.sort_heads, size.sort_depth, size.transcripts) if sorts else None
+        )
 
     def forward(self, video: Tensor, tokens: Tensor, keep: Tensor | None = None, texts: int = 1) -> Matched:
         """video (B, T, 3, H, W), normalised; tokens (texts * B, length), text k of clip b in row k * B + b;

@@ -1,0 +1,140 @@
+"""How TVTSv2 is built, tested and used, top to bottom."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avmodels.data.clips import Video
+from avmodels.engine import processes
+from avmodels.engine.train import Batch
+from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.tvts_v2 import checkpoint, cost, data, embedding, evaluation, loss, sampling
+from avmodels.tvts_v2.config import RECIPES, Pretraining, ZeroShot
+from avmodels.tvts_v2.model import SIZES, TVTS, Matched
+
+__all__ = [
+    "RECIPES",
+    "about",
+    "build",
+    "evaluate",
+    "example_input",
+    "features",
+    "load",
+    "published_gmacs",
+    "start",
+]
+
+SYSTEM = "tvts-v2"
+Settings = Pretraining | ZeroShot
+
+
+def build(config: Settings) -> TVTS:
+    """The networks of a configuration, with random weights; the sorter only where it is trained."""
+    return TVTS(SIZES[config.model.size], sorts=isinstance(config, Pretraining))
+
+
+def load(model: TVTS, config: Settings, path: Path) -> None:
+    """Puts a published or our own checkpoint into the networks.
+
+    Released files have no sorter, which is needed to train on only. Raises WeightsError that names what differs
+    where it does not fit.
+    """
+    left = start(model, path)
+    if any(not name.startswith("sorter.") for name in left):
+        raise WeightsError(f"{path} is CLIP's: it knows nothing of time; start a training run from it")
+
+
+def start(model: TVTS, path: Path) -> list[str]:
+    """Starts the networks from a published checkpoint, from our own or from CLIP's.
+
+    Returns the names of the parameters that keep their initial values.
+    """
+    document = checkpoint.read(path)
+    if checkpoint.is_clip(document):
+        return checkpoint.start_from_clip(model, document, str(path))
+    return checkpoint.start_from(model, checkpoint.state_of(document), str(path))
+
+
+def about(config: Settings) -> dict[str, Any]:
+    """What a weights file says of itself."""
+    return {"system": SYSTEM, "config": config.model_dump(mode="json")}
+
+
+def pretraining_loss(config: Pretraining) -> Callable[[torch.nn.Module, Batch], Tensor]:
+    """The loss of a batch of clips with their texts: `video` (B, T, 3, H, W), `keep` (B, n), `tokens`
+    (B, K, 77), K of narrated clips being the number of transcripts and 1 of captioned ones."""
+    how = config.objective
+
+    def objective(model: torch.nn.Module, batch: Batch) -> Tensor:
+        texts = batch["tokens"].shape[1]
+        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
+        matched: Matched = model(batch["video"], tokens, batch["keep"], texts)
+        similarities = loss.similarity(loss.gathered(matched.video), loss.gathered(matched.text))
+        value = loss.contrastive(similarities, how.temperature)
+        return value if matched.places is None else value + loss.sorting(matched.places, weight=how.sorting)
+
+    return objective
+
+
+def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
+    """The published test of the configuration's set, in its published layout below `folder` (see evaluation)."""
+    if isinstance(config, Pretraining):
+        raise ConfigError("pre-training has no test of its own: choose a zero-shot configuration")
+    here = processes.accelerator(config.data.precision)
+    model = build(config)
+    load(model, config, path)
+    return evaluation.test(model.to(here.device).eval(), folder, results, config, here)
+
+
+@torch.inference_mode()
+def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
+    """Writes a vector for every window of a film to `out` (.npz: `features` (windows, E), `seconds` (windows, 2));
+    returns how many there are. Raises ConfigError for another ending, DataError for a film that cannot be read.
+    """
+    if isinstance(config, Pretraining):
+        config = ZeroShot(recipe="zero-shot", about=config.about, model=config.model)
+    if out.suffix != ".npz":
+        raise ConfigError(f"features are written to .npz, not to {out.name}")
+    here = processes.accelerator(precision)
+    model = build(config)
+    load(model, config, path)
+    model.to(here.device).eval()
+    video = Video(film)
+    places = embedding.windows(video, config.data.window)
+    keep = data.kept(config.model, config.data.keep)
+    vectors = []
+    for clip in embedding.window_clips(video, places, config):
+        kept = None if keep is None else keep[None].to(here.device)
+        with here.autocast():
+            vectors.append(model.video(clip[None].to(here.device), kept)[0].float().cpu().numpy())
+    if len(vectors) != len(places):
+        raise DataError(f"{film} breaks off after {len(vectors)} of {len(places)} windows")
+    shown = video.times()
+    seconds = np.stack([shown[places[:, 0], 0], shown[places[:, 1] - 1, 1]], axis=1)
+    beside = out.with_name(f"{out.name}.part")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with beside.open("wb") as file:
+        np.savez(file, features=np.stack(vectors), seconds=seconds)
+    os.replace(beside, out)
+    return len(vectors)
+
+
+def example_input(config: Settings) -> tuple[Tensor, ...]:
+    """Arguments of the network's forward for one clip and one sentence, without data, for counting its cost."""
+    size = SIZES[config.model.size]
+    video = torch.empty(1, config.model.frames, 3, size.side, size.side, device="meta")
+    return video, torch.empty(1, size.text.context, dtype=torch.long, device="meta")
+
+
+def published_gmacs(config: Settings) -> float:
+    """Multiply-accumulates / 1e9 of the published video encoder for one clip, masked as in training."""
+    size = SIZES[config.model.size]
+    mask = config.data.mask if isinstance(config, Pretraining) else 0.0
+    return cost.video(size, config.model.frames, sampling.kept_count(size.patches, mask)) / 1e9
