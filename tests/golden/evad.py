@@ -240,8 +240,8 @@ def detected(predictions: Predictions, sizes: Tensor, config: dict[str, Any]) ->
 
 
 def refined(model: Detector, x: Tensor, people: int, tokens: str, logits: str) -> Outputs:
-    """All rows after every decoder block, and its action logits. The network itself leaves out of the last block
-    the rows that nobody reads: its result is checked against these."""
+    """All rows after every decoder block, and its action logits. The network itself leaves out of the last
+    block the rows that nobody reads: its result is checked against these."""
     got: Outputs = {}
     (judged,) = model.context.refine(x, people)
     for number, block in enumerate(model.context.blocks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from avmodels.errors import DataError
+from avmodels.errors import DataError, SpaceError
 from avmodels.evad.average_precision import Boxes
 
 Parsed = TypeVar("Parsed")
@@ -26,8 +27,8 @@ def image_key(video: str, second: str) -> str:
 
 
 def read_boxes(path: Path, scored: bool) -> Boxes:
-    """The boxes of an annotation or detection file: video, second, x1, y1, x2, y2 (shares of the picture), action,
-    and person or, where `scored`, the score. True boxes score 1; rows that only name a second are left out.
+    """The boxes of an annotation or detection file: video, second, x1, y1, x2, y2 (shares of the picture),
+    action, and person or, where `scored`, the score. True boxes score 1; rows of only two are left out.
 
     Raises DataError that names the line of a wrong one.
     """
@@ -36,7 +37,7 @@ def read_boxes(path: Path, scored: bool) -> Boxes:
         if len(row) == 2:
             return None
         corners = [_finite(value) for value in row[2:6]]
-        if len(row) != 8 and (scored or len(row) != 7):
+        if len(row) != 8:
             raise ValueError(f"{len(row)} columns")
         return image_key(*row[:2]), corners, int(row[6]), _finite(row[7]) if scored else 1.0
 
@@ -80,6 +81,23 @@ def read_labels(path: Path) -> dict[int, str]:
 def without(boxes: Boxes, excluded: set[str]) -> Boxes:
     """The boxes of images that are not excluded."""
     return boxes.where(~np.isin(boxes.images, sorted(excluded)))
+
+
+def write_boxes(boxes: Boxes, path: Path) -> None:
+    """Detections as csv, boxes in three digits and scores in four, written beside and then renamed.
+
+    Raises SpaceError where the disk is full.
+    """
+    beside = path.with_name(path.name + ".part")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            for image, corners, label, score in zip(*boxes, strict=True):
+                sides = ",".join(f"{side:.3f}" for side in corners)
+                file.write(f"{image},{sides},{label},{score:.4f}\n")
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise SpaceError(f"cannot save {path}: {error}") from error
 
 
 def _rows(path: Path, parse: Callable[[list[str]], Parsed], form: str) -> Iterator[Parsed]:

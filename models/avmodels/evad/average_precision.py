@@ -15,8 +15,8 @@ Protocol = Literal["repository", "sorted", "activitynet"]
 
 
 class Boxes(NamedTuple):
-    """n labelled boxes: the image each is in, (n,) of any kind that compares; corners (n, 4), x1 y1 x2 y2; labels
-    (n,); scores (n,)."""
+    """n labelled boxes: the image each is in, (n,) of any kind that compares; corners (n, 4), x1 y1 x2 y2;
+    labels (n,); scores (n,)."""
 
     images: np.ndarray
     corners: np.ndarray
@@ -38,9 +38,9 @@ def average_precisions(
     """The average precision (thresholds, classes) of what was found; nan for a class that the truth has not.
 
     A found box takes the true box of its image and class that it overlaps most, where their IoU reaches the
-    threshold and no earlier one has taken it. Which is earlier is decided by the protocol: `repository`, the order
-    given, as EVAD's own evaluator reads it; `sorted`, falling score; `activitynet`, falling score too, of the 50
-    best boxes of an image over all classes, and without images that have no true box of any class.
+    threshold and no earlier one has taken it. Which is earlier is decided by the protocol: `repository`, the
+    order given, as EVAD's own evaluator reads it; `sorted`, falling score; `activitynet`, falling score too,
+    of the 50 best boxes of an image over all classes, and without images that have no true box of any class.
     Precision is made to fall, and integrated over all points of recall (VOC 2010).
     """
     known = np.unique(truth.images)
@@ -74,8 +74,8 @@ def ranks(images: np.ndarray) -> np.ndarray:
 
 
 def best_overlaps(ours: Boxes, true: Boxes) -> tuple[np.ndarray, np.ndarray]:
-    """For each of our boxes the number of the true box of its image it overlaps most, and their IoU; -1 and -1
-    where its image has none."""
+    """For each of our boxes the number of the true box of its image it overlaps most, and their IoU; -1 and
+    -1 where its image has none."""
     by_image = np.argsort(true.images, kind="stable")
     starts, ends = (np.searchsorted(true.images[by_image], ours.images, side) for side in ("left", "right"))
     counts = ends - starts
@@ -114,7 +114,7 @@ def first_takers(taken: np.ndarray, enough: np.ndarray) -> np.ndarray:
 
 
 def area(right: np.ndarray, total: int) -> float:
-    """The area under precision over recall, precision made to fall: right (n,) by falling score, of `total` true."""
+    """The area under precision over recall, precision made to fall: right (n,) by falling score."""
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(right) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]

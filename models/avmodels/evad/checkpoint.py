@@ -59,8 +59,8 @@ def published_name(name: str) -> str:
 
 
 def start(model: nn.Module, document: Mapping[str, Any], what: str) -> list[str]:
-    """Starts a detector from VideoMAE or VideoMAE V2: the encoder, and the context decoder from the blocks that
-    reconstructed pixels where the file has them.
+    """Starts a detector from VideoMAE or VideoMAE V2: the encoder, and the context decoder from the blocks
+    that reconstructed pixels where the file has them.
 
     Returns the names that keep their initial values. Raises WeightsError where the file is of another size.
     """

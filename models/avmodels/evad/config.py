@@ -11,14 +11,14 @@ from avmodels.evad.model import SIZES
 
 
 class Model(Section):
-    """The network. `keep_rate` is the share of tokens that remain after each of the size's dropping blocks (1: all),
-    `key_weight` how much the keyframe's queries count in the choice; `extension` widens the boxes that actions are
-    read from, by these shares of width and height.
+    """The network. `keep_rate` is the share of tokens that remain after each of the size's dropping blocks
+    (1: all), `key_weight` how much the keyframe's queries count in the choice; `extension` widens the boxes
+    that actions are read from, by these shares of width and height.
 
     `own_places` puts kept tokens on their own positions; every published network was trained without.
     """
 
-    size: Literal["vit-b", "vit-l"]
+    size: Literal["vit-tiny", "vit-b", "vit-l"]
     classes: int = Field(default=80, gt=0)
     keep_rate: float = Field(default=0.7, gt=0, le=1)
     key_weight: float = Field(default=1.0, gt=0)
@@ -44,8 +44,8 @@ class Model(Section):
 
 
 class Clips(Section):
-    """Clips in the layout of AVA: every `stride`-th frame around a keyframe, the short side `short_side` pixels
-    unless the long would pass `long_side`."""
+    """Clips in the layout of AVA: every `stride`-th frame around a keyframe, the short side `short_side`
+    pixels unless the long would pass `long_side`."""
 
     annotations: Literal["v2.1", "v2.2"] = "v2.2"
     stride: int = Field(default=4, gt=0)
@@ -65,7 +65,7 @@ class Losses(Section):
 
 
 class Schedule(Section):
-    """AdamW, a warm-up from `warmup_lr` to `lr`, and `steps`: from which epoch on the rate is which part of `lr`.
+    """AdamW, a warm-up from `warmup_lr` to `lr`, and `steps`: since which epoch it is which part of `lr`.
 
     `new_scale` is how many times faster the stages and the decoder learn than the rest.
     """
@@ -90,9 +90,9 @@ class Schedule(Section):
 class Evaluation(Section):
     """What counts as found, and how it is judged.
 
-    `person_threshold` is the least person score; with `all_if_none`, as published, a clip where no proposal reaches
-    it gives all. `best_actions` keeps only so many action scores of a person (0: all). For `protocol` see
-    average_precision.
+    `person_threshold` is the least person score; with `all_if_none`, as published, a clip where no proposal
+    reaches it gives all. `best_actions` keeps only so many action scores of a person (0: all). For `protocol`
+    see average_precision.
     """
 
     person_threshold: float = Field(default=0.7, ge=0, le=1)

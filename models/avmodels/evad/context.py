@@ -44,12 +44,12 @@ class ContextBlock(Block):
 
 
 class ContextDecoder(nn.Module):
-    """Places the encoder's tokens back into the whole clip, takes a token for each box from it, and lets these
-    attend to the tokens and to one another.
+    """Places the encoder's tokens back into the whole clip, takes a token for each box from it, and lets
+    these attend to the tokens and to one another.
 
     As published, and as all published weights were trained, the kept tokens are placed wrongly: they come in
-    order of falling importance, and are put on their positions in order of position. `own_places` puts each on
-    its own, for networks trained so. `extension` widens the boxes by these shares of their width and height.
+    order of falling importance, and are put on their positions in order of position. `own_places` puts each
+    on its own, for networks trained so. `extension` widens the boxes by these shares of width and height.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ContextDecoder(nn.Module):
         self.blocks = nn.ModuleList(ContextBlock(size, classes, rate, bias) for rate in rates)
 
     def forward(self, seen: Encoded, boxes: Tensor, sizes: Tensor) -> list[Tensor]:
-        """boxes (B, P, 4), x1 y1 x2 y2 in pixels; sizes (B, 2), height and width of the clips without padding.
+        """boxes (B, P, 4), x1 y1 x2 y2 in pixels; sizes (B, 2), height and width of the clips unpadded.
 
         Returns the action logits, (B, P, classes), of every block when training, else of the last alone.
         """
@@ -86,8 +86,8 @@ class ContextDecoder(nn.Module):
         return self.refine(torch.cat([visible, people], dim=1), boxes.shape[1])
 
     def place(self, seen: Encoded) -> tuple[Tensor, Tensor]:
-        """The visible tokens with their positions, (B, n, width), and the whole clip, (B, steps, width, h, w), with
-        the keyframe's slice first and mask tokens where tokens were dropped."""
+        """The visible tokens with their positions, (B, n, width), and the whole clip, (B, steps, width, h,
+        w), with the keyframe's slice first and mask tokens where tokens were dropped."""
         x = self.encoder_to_decoder(seen.tokens)
         steps, high, wide = seen.grid
         table = self.positions(high, wide).to(x.dtype).unflatten(0, (steps, -1))
@@ -101,12 +101,11 @@ class ContextDecoder(nn.Module):
         return visible, volume.unflatten(1, seen.grid).permute(0, 1, 4, 2, 3)
 
     def look(self, volume: Tensor, boxes: Tensor) -> Tensor:
-        """volume (B, steps, width, h, w), boxes (B, P, 4) in pixels -> a token for each box, (B, P, width): the
-        maximum over its cells in each slice, the mean of that over the slices."""
+        """volume (B, steps, width, h, w), boxes (B, P, 4) in pixels -> a token for each box, (B, P, width):
+        the maximum over its cells in each slice, the mean of that over the slices."""
         steps = volume.shape[1]
-        rows = indexed(boxes).to(volume.dtype)
         align = RoIAlign(self.size.cells, 1 / self.stride, self.size.samples, aligned=True)
-        pooled = align(volume.flatten(1, 2), rows)
+        pooled = align(volume.flatten(1, 2).float(), indexed(boxes.float())).to(volume.dtype)
         return pooled.flatten(2).amax(2).unflatten(1, (steps, -1)).mean(1).unflatten(0, boxes.shape[:2])
 
     def refine(self, x: Tensor, people: int) -> list[Tensor]:
@@ -123,7 +122,8 @@ class ContextDecoder(nn.Module):
 
 def extended(boxes: Tensor, extension: tuple[float, float], sizes: Tensor) -> Tensor:
     """boxes (B, P, 4), x1 y1 x2 y2 in pixels, moved outwards on each side by half of `extension` (x, y) times
-    their width and height (counted in whole pixels: x2 - x1 + 1), and clipped to the last pixel of the clip."""
+    their width and height (counted in whole pixels: x2 - x1 + 1), and clipped to the last pixel of the
+    clip."""
     sides = boxes[..., 2:] - boxes[..., :2] + 1
     margin = sides * boxes.new_tensor(extension) / 2
     return clipped(torch.cat([boxes[..., :2] - margin, boxes[..., 2:] + margin], dim=-1), sizes - 1)

@@ -20,8 +20,8 @@ def detector(size: Size, classes: int, keep_rates: tuple[float, ...], high: int,
 
 
 def encoder_blocks(size: Size, keep_rates: tuple[float, ...], tokens: int) -> tuple[float, int]:
-    """The encoder's blocks, and how many tokens remain: attention sees those before a block's dropout, the MLP
-    those after."""
+    """The encoder's blocks, and how many tokens remain: attention sees those before a block's dropout, the
+    MLP those after."""
     shape, cost = size.encoder, 0.0
     for keep in keep_rates:
         cost += attention(tokens, shape.width)

@@ -12,8 +12,8 @@ from avmodels.evad.model import Located, Predictions
 
 
 class Detections(NamedTuple):
-    """n people: the number of the clip each is in, (n,); boxes (n, 4), x1 y1 x2 y2 as shares of the picture; how
-    surely each is a person, (n,); and the score of every action, (n, classes)."""
+    """n people: the number of the clip each is in, (n,); boxes (n, 4), x1 y1 x2 y2 as shares of the picture;
+    how surely each is a person, (n,); and the score of every action, (n, classes)."""
 
     clips: Tensor
     boxes: Tensor
@@ -22,8 +22,8 @@ class Detections(NamedTuple):
 
 
 def proposals(located: Located, sizes: Tensor, originals: Tensor) -> tuple[Tensor, Tensor]:
-    """All proposals of the last stage: boxes (B, P, 4), x1 y1 x2 y2 in pixels of the original picture and within
-    it, and person scores (B, P).
+    """All proposals of the last stage: boxes (B, P, 4), x1 y1 x2 y2 in pixels of the original picture and
+    within it, and person scores (B, P).
 
     sizes, originals (B, 2): height and width of the clips, without padding, and of the pictures they were
     resized from. As published, a box ends at the last pixel of the clip: at W - 1, not at W.

@@ -1,4 +1,4 @@
-"""The video transformer, which drops tokens that little attention falls on and never those of the keyframe."""
+"""The video transformer, which drops tokens that little attention falls on, never those of the keyframe."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ class EncoderSize:
 class Encoded(NamedTuple):
     """What the encoder makes of B clips of a grid of (steps, h, w) tokens.
 
-    tokens (B, h * w + n, width): those of the keyframe, then the n kept of the other slices. kept (B, n): which
-    these are among the non-key tokens in order of time. maps: the keyframe after some blocks, (B, width, h, w).
+    tokens (B, h * w + n, width): those of the keyframe, then the n kept of the other slices. kept (B, n):
+    which these are among the non-key tokens in order of time. maps: the keyframe after some blocks,
+    (B, width, h, w) each.
     """
 
     tokens: Tensor
@@ -89,7 +90,7 @@ class Positions(nn.Module):
 
 
 def key_first(steps: int) -> list[int]:
-    """The order in which slices enter the encoder: the keyframe's, which is the middle one, then the others."""
+    """The order in which slices enter the encoder: the keyframe's, which is the middle one, then the rest."""
     key = steps // 2
     return [key, *range(key), *range(key + 1, steps)]
 
@@ -98,8 +99,8 @@ class WeighingAttention(Attention):
     """Attention that also tells how much of it falls on each token that is not of the keyframe."""
 
     def mix_and_weigh(self, x: Tensor, key_tokens: int, key_weight: float) -> tuple[Tensor, Tensor]:
-        """x (B, N, width) -> the mixed values before their projection, (B, N, width), and the importance of the
-        tokens after the first `key_tokens`, (B, N - key_tokens), in float32.
+        """x (B, N, width) -> the mixed values before their projection, (B, N, width), and the importance of
+        the tokens after the first `key_tokens`, (B, N - key_tokens), in float32.
 
         Importance is the mean attention over heads and queries, those of the keyframe counting `key_weight`
         times (yet divided by N, not by the sum of weights). Never holds attention between all tokens.
@@ -129,7 +130,7 @@ def _tile(queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor) -> tup
 
 
 class TokenDropout(nn.Module):
-    """Chooses the tokens to keep: a share `keep_rate` of all, those of the keyframe counted and always kept."""
+    """Chooses the tokens to keep: a share `keep_rate` of all, the keyframe's counted and always kept."""
 
     def __init__(self, keep_rate: float):
         super().__init__()
@@ -170,7 +171,7 @@ class DroppingBlock(nn.Module):
         self.key_weight = key_weight
 
     def forward(self, x: Tensor, kept: Tensor, key_tokens: int) -> tuple[Tensor, Tensor]:
-        """x (B, key_tokens + n, width), kept (B, n): the numbers of the last n -> those that remain, and theirs."""
+        """x (B, key_tokens + n, width), kept (B, n): the numbers of the last n -> what remains of both."""
         mixed, importance = self.attn.mix_and_weigh(self.norm1(x), key_tokens, self.key_weight)
         chosen = self.dropout(importance, key_tokens)
         # Only what remains is projected.
@@ -200,10 +201,8 @@ class Encoder(nn.Module):
         drop_path: float = 0.0,
     ):
         super().__init__()
-        if size.steps % 2 or len(keep_rates) != size.depth:
-            raise ValueError(
-                f"{size.steps} time slices have no middle, or {len(keep_rates)} keep rates are not {size.depth}"
-            )
+        if size.steps % 2:
+            raise ValueError(f"{size.frames} frames make {size.steps} time slices; their number must be even")
         self.size = size
         self.checkpointing = False
         self.patch_embed = TubeletEmbedding(size.width, size.patch, size.tubelet)

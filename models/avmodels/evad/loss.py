@@ -1,4 +1,4 @@
-"""The training objective: proposals are matched to the people of a clip one to one (DETR, arXiv 2005.12872)."""
+"""The training objective: proposals are matched one to one to the people (DETR, arXiv 2005.12872)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def match(
 ) -> list[Match]:
     """The cheapest one-to-one matching of each clip, by person score, distance and overlap.
 
-    people (B, P, 2) logits, boxes (B, P, 4), x1 y1 x2 y2 in pixels, sizes (B, 2), height and width of the clips.
+    people (B, P, 2) logits, boxes (B, P, 4), x1 y1 x2 y2 in pixels, sizes (B, 2), height and width.
     """
     found = []
     for logits, candidates, size, target in zip(people, boxes, sizes, targets, strict=True):

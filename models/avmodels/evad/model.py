@@ -33,6 +33,12 @@ class Size:
 
 
 SIZES = {
+    "vit-tiny": Size(
+        EncoderSize(width=96, depth=4, heads=3, maps=(0, 1, 2, 3), frames=8, trained_side=96),
+        ContextSize(width=48, depth=2, heads=3, judge_width=96),
+        dropping=(1, 3),
+        proposals=ProposalSize(count=20, stages=3, width=64, heads=4, feedforward=128, dynamic_width=16),
+    ),
     "vit-b": Size(
         EncoderSize(width=768, depth=12, heads=12, maps=(2, 5, 8, 11)),
         ContextSize(width=384, depth=6, heads=6),
@@ -47,22 +53,22 @@ SIZES = {
 
 
 class Located(NamedTuple):
-    """The P proposals of B clips, after each stage: logits of (person, no person), (B, P, 2), and boxes (B, P, 4),
-    x1 y1 x2 y2 in pixels of the clip, which may reach beyond it."""
+    """The P proposals of B clips, after each stage: logits of (person, no person), (B, P, 2), and boxes (B,
+    P, 4), x1 y1 x2 y2 in pixels of the clip, which may reach beyond it."""
 
     people: list[Tensor]
     boxes: list[Tensor]
 
 
 class Predictions(NamedTuple):
-    """What was located, and action logits (B, P, classes): of every decoder block when training, else of the last."""
+    """What was located, and action logits (B, P, classes): of the last decoder block, in training of all."""
 
     located: Located
     actions: list[Tensor]
 
 
 class Detector(nn.Module):
-    """An encoder, a pyramid of its keyframe, stages that find people on that, and a decoder of their actions."""
+    """An encoder, a pyramid of its keyframe, stages that find people on it, a decoder of their actions."""
 
     def __init__(
         self,
@@ -87,7 +93,7 @@ class Detector(nn.Module):
                 nn.init.zeros_(module.bias)
 
     def forward(self, video: Tensor, sizes: Tensor) -> Predictions:
-        """video (B, 3, frames, H, W), normalised and padded (see pad); sizes (B, 2): height and width before."""
+        """video (B, 3, frames, H, W), normalised, padded (see pad); sizes (B, 2): height and width before."""
         seen, located = self.locate(video, sizes)
         return Predictions(located, self.context(seen, located.boxes[-1].detach(), sizes))
 
@@ -119,7 +125,7 @@ def detector(
     decoder_drop_path: float = 0.0,
     own_places: bool = False,
 ) -> Detector:
-    """The network of a size. `keep_rates` is the share of tokens each block keeps; see Encoder and ContextDecoder."""
+    """The network of a size; for its settings see Encoder and ContextDecoder."""
     shape, found = size.encoder, size.proposals
     return Detector(
         Encoder(shape, keep_rates, key_weight, drop_path),

@@ -14,8 +14,8 @@ NEW_PARTS = ("stages.", "context.")
 
 
 def learning_rate(epoch: float, schedule: Schedule) -> float:
-    """The rate at a moment of training, in epochs and their fractions: a line up to the end of the warm-up, then
-    the step that has begun last."""
+    """The rate at a moment of training, in epochs and their fractions: a line up to the end of the warm-up,
+    then the step that has begun last."""
     if epoch < schedule.warmup_epochs:
         reached = learning_rate(schedule.warmup_epochs, schedule)
         return schedule.warmup_lr + (reached - schedule.warmup_lr) * epoch / schedule.warmup_epochs
@@ -23,7 +23,7 @@ def learning_rate(epoch: float, schedule: Schedule) -> float:
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, new_scale: float) -> list[dict[str, Any]]:
-    """Optimiser groups with `params`, `weight_decay` and `lr_scale`: `new_scale` for the stages and the decoder.
+    """Optimiser groups with `params`, `weight_decay` and `lr_scale`: `new_scale` for stages and decoder.
 
     Vectors, biases and the mask token do not decay.
     """

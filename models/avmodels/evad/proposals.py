@@ -1,4 +1,4 @@
-"""Finding the people of the keyframe: learned proposals, refined in stages (Sparse R-CNN, arXiv 2011.12450)."""
+"""Finding the keyframe's people: learned proposals, refined in stages (Sparse R-CNN, arXiv 2011.12450)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Stage(nn.Module):
     def forward(self, levels: list[Tensor], boxes: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """levels of the pyramid, boxes (B, P, 4), x1 y1 x2 y2 in pixels, features (B, P, width).
 
-        Returns logits of being a person and of not being one, (B, P, 2), the corrected boxes and the new features.
+        Returns logits of (person, no person), (B, P, 2), the corrected boxes and the new features.
         """
         x = self.norm1(features + self.self_attn(features, features, features, need_weights=False)[0])
         pixels = pool(levels, boxes, self.size.cells, self.size.samples).flatten(2).transpose(1, 2)

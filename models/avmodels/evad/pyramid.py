@@ -17,8 +17,8 @@ CANONICAL_LEVEL = 4
 class Pyramid(nn.Module):
     """A feature pyramid (Lin et al., arXiv 1612.03144) whose levels all come from one stride, 16.
 
-    The maps would be resized to strides 4, 8, 16 and 32 by nearest neighbour before their 1 x 1 convolutions and
-    sums; since all that repeats equal pixels, it is done at stride 16, and repeated after.
+    The maps would be resized to strides 4, 8, 16 and 32 by nearest neighbour before their 1 x 1 convolutions
+    and sums; since all that repeats equal pixels, it is done at stride 16, and repeated after.
     """
 
     def __init__(self, width_in: int, width: int):
@@ -31,7 +31,7 @@ class Pyramid(nn.Module):
             nn.init.zeros_(convolution.bias)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Four maps (B, width_in, h, w) of stride 16 -> (B, width, ., .) of strides 4, 8, 16 and 32; h, w even."""
+        """Four maps (B, width_in, h, w), h and w even, of stride 16 -> (B, width, ., .) of 4 to 32."""
         finest, fine, middle, coarse = maps
         merged5 = self.lateral["5"](coarse[..., ::2, ::2])
         merged4 = self.lateral["4"](middle) + _repeat(merged5, 2)
@@ -57,16 +57,17 @@ def level_of(boxes: Tensor) -> Tensor:
 def pool(levels: list[Tensor], boxes: Tensor, cells: int, samples: int) -> Tensor:
     """What lies in the boxes, each read from the level of its size.
 
-    levels: four of (B, width, ., .); boxes (B, P, 4), x1 y1 x2 y2 in pixels of the clip, which may reach beyond
-    it. Returns (B * P, width, cells, cells), from samples x samples points a cell.
+    levels: four of (B, width, ., .); boxes (B, P, 4), x1 y1 x2 y2 in pixels of the clip, which may reach
+    beyond it. Returns (B * P, width, cells, cells), from samples x samples points a cell.
     """
-    rows = indexed(boxes)
+    # In float32 whatever the maps are in: half precision would move boxes by pixels.
+    rows = indexed(boxes.float())
     which = level_of(rows[:, 1:])
     pooled = levels[0].new_zeros(len(rows), levels[0].shape[1], cells, cells)
     for number, (level, x) in enumerate(zip(LEVELS, levels, strict=True)):
         here = (which == number).nonzero().squeeze(1)
         align = RoIAlign(cells, 1 / 2**level, samples, aligned=True)
-        pooled = pooled.index_copy(0, here, align(x, rows[here].to(x.dtype)))
+        pooled = pooled.index_copy(0, here, align(x.float(), rows[here]).to(x.dtype))
     return pooled
 
 

@@ -1,4 +1,4 @@
-"""How EVAD is built, and started or loaded from checkpoints."""
+"""How EVAD is built, started or loaded from checkpoints, and evaluated."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from avmodels.engine import weights
-from avmodels.evad import checkpoint, cost
+from avmodels.engine import processes, weights
+from avmodels.evad import checkpoint, cost, data, evaluation
 from avmodels.evad.config import RECIPES, Detection
 from avmodels.evad.model import SIZES, Detector, detector
 
-__all__ = ["RECIPES", "about", "build", "example_input", "load", "published_gmacs", "start"]
+__all__ = ["RECIPES", "about", "build", "evaluate", "example_input", "load", "published_gmacs", "start"]
 
 SYSTEM = "evad"
 # The side of the square frames that published costs are for.
@@ -46,6 +46,15 @@ def load(model: Detector, config: Detection, path: Path) -> None:
 def start(model: Detector, config: Detection, path: Path) -> list[str]:
     """Starts a network from VideoMAE's or VideoMAE V2's weights, or a detector's; see checkpoint.start."""
     return checkpoint.start(model, weights.read(path, "videomae-v2"), str(path))
+
+
+def evaluate(config: Detection, path: Path, folder: Path, results: Path) -> dict[str, float]:
+    """The published test on the validation set of `folder`, which is laid out as AVA; see evaluation.test."""
+    here = processes.accelerator(config.training.precision)
+    model = build(config)
+    load(model, config, path)
+    model.to(here.device).eval()
+    return evaluation.test(model, data.read(folder, "val", config), results, config, here)
 
 
 def about(config: Detection) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def view(
     """A clip and its boxes as the network takes them.
 
     frames (T, H, W, 3) uint8, RGB; boxes (n, 4), x1 y1 x2 y2 as shares of the picture. Returns the clip
-    (3, T, h, w), and the boxes in its pixels, none beyond its last pixel. As published, boxes are scaled by the
-    factor before the sides are rounded, and are mirrored as pixel numbers (x -> width - 1 - x).
+    (3, T, h, w), and the boxes in its pixels, none beyond its last pixel. As published, boxes are scaled by
+    the factor before the sides are rounded, and are mirrored as pixel numbers (x -> width - 1 - x).
     """
     height, width = frames.shape[1:3]
     corners = within(boxes * np.tile([width, height], 2), height, width)

@@ -21,7 +21,7 @@ def sinusoid(tokens: int, width: int) -> Tensor:
 
 
 def resize_space(table: Tensor, grid: tuple[int, int, int], side: int | tuple[int, int]) -> Tensor:
-    """A table of `grid` (time, height, width) resized bicubically, each step to `side` squared or (high, wide)."""
+    """A table of `grid` (time, height, width) resized bicubically, each step to a `side` or (high, wide)."""
     maps = table.view(*grid, -1).permute(0, 3, 1, 2)
     resized = F.interpolate(maps, size=side, mode="bicubic", align_corners=False)
     return resized.permute(0, 2, 3, 1).flatten(0, 2)
