@@ -156,11 +156,11 @@ def reader(case: Case) -> Outputs:
             root.mkdir()
             (root / "captions.csv").write_text(source["meta_csv"], encoding="utf-8")
             (root / "tags.json").write_text(source["tag_json"], encoding="utf-8")
-            sources.append((root, root / "captions.csv", root / "tags.json"))
+            sources.append(root)
         pairs = lists.read_pairs(sources, tags)
     order, hot = [], np.zeros((len(pairs), tags), np.float32)
-    for number, path in enumerate(pairs.paths):
-        name = path.relative_to(folder).parts
+    for number, place in enumerate(pairs.places):
+        name = place.path.relative_to(folder).parts
         files = config["sources"][int(name[0])]["image_files"]
         order.append((int(name[0]), files.index("/".join(name[1:]))))
         hot[number, pairs.present(number)] = 1

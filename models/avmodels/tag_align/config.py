@@ -43,7 +43,7 @@ class Network(Section):
 class Captioned(Section):
     """Pictures with captions and tags, and their augmentation.
 
-    Each of the `sources` is a folder with captions.csv and tags.json. `template` makes sentences of the tags.
+    Each of the `sources` is a folder with tags.json, and captions.csv or tar files. `template` makes sentences of the tags.
     `area` is the share of the picture that a crop of `side` pixels covers; `policy` is RandAugment in timm's
     notation, empty for none.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 
 from PIL import Image
 from timm.data.transforms_factory import create_transform
@@ -35,12 +36,12 @@ def training_reader(pairs: Pairs, how: Captioned) -> Callable[[int], list[Sample
     longest = pairs.longest()
 
     def read(number: int) -> list[Sample]:
-        path = pairs.paths[number]
+        place = pairs.places[number]
         try:
-            with Image.open(path) as image:
+            with Image.open(BytesIO(place.read())) as image:
                 picture = image.convert("RGB")
-        except OSError as error:
-            raise UnreadableError(f"cannot read the picture {path}: {error}") from error
+        except (OSError, Image.DecompressionBombError) as error:
+            raise UnreadableError(f"cannot read a picture of {place.path}: {error}") from error
         tokens = tokenize([pairs.captions[number]])[0]
         return [{"image": vary(picture), "tokens": tokens, "present": padded(pairs.present(number), longest)}]
 

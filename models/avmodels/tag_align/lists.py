@@ -1,4 +1,4 @@
-"""The published training lists: captions by picture in CSV, tags by picture in JSON."""
+"""The published training lists: captions by picture, tags by picture, and the tags' words."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from avmodels.errors import DataError
+from avmodels.tag_align.tars import Place, Row, tar_rows
 
 
 @dataclass(frozen=True)
 class Pairs:
     """Pictures with their captions and tags, of one or more sources.
 
-    `paths` and `captions` are by picture; the tags of picture i are `tags[starts[i]:starts[i + 1]]`, in the
+    `places` and `captions` are by picture; the tags of picture i are `tags[starts[i]:starts[i + 1]]`, in the
     file's order, doubles and all.
     """
 
-    paths: list[Path]
+    places: list[Place]
     captions: list[str]
     tags: np.ndarray
     starts: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.places)
 
     def present(self, number: int) -> np.ndarray:
         """The tags of one picture in increasing order, none twice."""
@@ -43,30 +44,34 @@ class Pairs:
         return (np.bincount(self.tags, minlength=tags) / max(len(self), 1)).astype(np.float32)
 
 
-def read_pairs(sources: Iterable[tuple[Path, Path, Path]], tags: int) -> Pairs:
-    """The pictures of (folder, caption CSV, tag JSON) sources that have both a caption row and a tag list.
+def read_pairs(folders: Iterable[Path], tags: int) -> Pairs:
+    """The pictures of folders that have both a caption and a list of tags.
 
-    The CSV's first line is a heading; its first column is the path below the folder, its second the caption. The
-    JSON is {path: [tag number, ...]}. Raises DataError for a file that is missing or of another form, or a tag
+    Each folder holds tags.json, {name: [tag number, ...]}, and captions.csv, where a picture's name is its path below
+    the folder, or tar files (see tars). Raises DataError for a file that is missing or of another form, or a tag
     number outside 0 .. tags - 1.
     """
-    paths: list[Path] = []
+    places: list[Place] = []
     captions: list[str] = []
     lists: list[list[int]] = []
-    for folder, table, index in sources:
-        tagged = read_tags(index, tags)
-        for path, caption in read_captions(table):
-            if path in tagged:
-                paths.append(folder / path)
-                captions.append(caption)
-                lists.append(tagged[path])
+    for folder in folders:
+        tagged = read_tags(folder / "tags.json", tags)
+        table = folder / "captions.csv"
+        for row in read_captions(table) if table.is_file() else tar_rows(folder):
+            if row.name in tagged:
+                places.append(row.place)
+                captions.append(row.caption)
+                lists.append(tagged[row.name])
     starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
     flat = np.fromiter((tag for some in lists for tag in some), np.int32, count=int(starts[-1]))
-    return Pairs(paths, captions, flat, starts)
+    return Pairs(places, captions, flat, starts)
 
 
-def read_captions(path: Path) -> list[tuple[str, str]]:
-    """(picture path, caption) of every row of a CSV but the first. Raises DataError."""
+def read_captions(path: Path) -> list[Row]:
+    """Every row of a CSV but the first, which is a heading: the picture's path, its caption, and what is left over.
+
+    Raises DataError.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file))
@@ -75,7 +80,7 @@ def read_captions(path: Path) -> list[tuple[str, str]]:
     for number, row in enumerate(rows[1:], start=2):
         if len(row) == 1:
             raise DataError(f"{path}: row {number} has no caption; write path,caption")
-    return [(row[0], row[1]) for row in rows[1:] if row]
+    return [Row(row[0], Place(path.parent / row[0]), row[1]) for row in rows[1:] if row]
 
 
 def read_tags(path: Path, tags: int) -> dict[str, list[int]]:

@@ -77,7 +77,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
     here = processes.accelerator(config.training.precision)
     seed_generators(config.training.seed)
     model = build(config)
-    pairs = read_pairs(sources(config, folder), config.model.tags)
+    pairs = read_pairs([folder / source for source in config.data.sources], config.model.tags)
     if init is not None:
         load(model, config, init)
         words = tag_words(folder / "tags.csv", config.model.tags)
@@ -93,12 +93,6 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
         best="miou",
     )
     return fit(task, config.optimiser, config.training, run, here, resume)
-
-
-def sources(config: Alignment, folder: Path) -> list[tuple[Path, Path, Path]]:
-    """Folder, captions and tags of each source."""
-    roots = [folder / source for source in config.data.sources]
-    return [(root, root / "captions.csv", root / "tags.json") for root in roots]
 
 
 def loss(config: Alignment) -> Callable[[nn.Module, Batch], Tensor]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tarfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch
 from avmodels.engine import config as configs
 from avmodels.engine import weights
 from avmodels.errors import ConfigError, DataError, WeightsError
-from avmodels.tag_align import datasets, lists, miou, recipe, segment
+from avmodels.tag_align import data, datasets, lists, miou, recipe, segment
 from avmodels.tag_align.config import Alignment, Inference
 from PIL import Image
 
@@ -65,6 +67,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "label": "labels/{id}.png",
         "classes": ["background", *COLOURS],
         "background": True,
+        "bounds": [128, 48],
     }
     (folder / "squares.json").write_text(json.dumps(description))
     return folder
@@ -87,7 +90,6 @@ def test_every_configuration_is_the_published_one(variant: str) -> None:
     assert recipe.published_gmacs(how) == pytest.approx(103.9 if "gated" in variant else 93.76, rel=1e-3)
 
 
-@pytest.mark.timeout(60)
 def test_training_and_measuring(pictures: Path, clip: Path, tmp_path: Path) -> None:
     how = config("gated", *SMALL)
     (tmp_path / "run").mkdir()
@@ -102,6 +104,38 @@ def test_training_and_measuring(pictures: Path, clip: Path, tmp_path: Path) -> N
     assert measured == pytest.approx(metrics)
     by_class = json.loads((tmp_path / "results" / "squares.json").read_text())
     assert [word for word, _ in by_class] == ["background", *COLOURS]
+
+
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    archive.addfile(member, BytesIO(content))
+
+
+def test_pictures_in_tars(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with tarfile.open(tmp_path / "00000.tar", "w") as archive:
+        for number in (0, 1):
+            add(archive, f"00000{number}.png", (pictures / f"images/{number}.png").read_bytes())
+            add(archive, f"00000{number}.txt", f"picture {number}".encode())
+            add(archive, f"00000{number}.json", json.dumps({"url": f"http://a/{number}.png"}).encode())
+        add(archive, "000002.json", b"{")
+        add(archive, "sub.dir/000003.png", (pictures / "images/2.png").read_bytes())
+        add(archive, "sub.dir/000003.txt", "ein Bild, ü".encode())
+    whole = (tmp_path / "00000.tar").read_bytes()
+    (tmp_path / "00001.tar").write_bytes(whole[:700])
+    (tmp_path / "tags.json").write_text(json.dumps({"http://a/1.png": [2, 0], "sub.dir/000003.png": []}))
+    pairs = lists.read_pairs([tmp_path], 3)
+    assert pairs.captions == ["picture 1", "ein Bild, ü"]
+    read = data.training_reader(pairs, config("gated", *SMALL).data)
+    shown = Image.open(BytesIO(pairs.places[0].read()))
+    assert np.array_equal(np.asarray(shown), np.asarray(Image.open(pictures / "images/1.png")))
+    sample = read(0)[0]
+    assert sample["image"].shape == (3, 32, 32)
+    assert sample["present"].tolist() == [0, 2]
+    assert read(1)[0]["present"].tolist() == [-1, -1]
+    told = capsys.readouterr().err
+    assert "1 samples of" in told
+    assert "the rest of" in told
 
 
 def test_training_needs_clip(pictures: Path, tmp_path: Path) -> None:
@@ -159,7 +193,7 @@ def test_tags_that_cannot_be_used(tmp_path: Path, index: str, fault: str) -> Non
 
 
 def test_published_data_sets_have_their_classes() -> None:
-    sizes = {name: len(data.classes) for name, data in datasets.published().items()}
+    sizes = {name: len(found.classes) for name, found in datasets.published().items()}
     assert sizes == {
         "voc": 21, "voc20": 20, "context": 60, "context59": 59, "coco-object": 81, "coco-stuff": 171,
         "cityscapes": 19, "ade20k": 150, "imagenets50": 51, "imagenets300": 301, "imagenets919": 920,
