@@ -60,6 +60,9 @@ class Unknown:
     def __init__(self, *_: Any, **__: Any):
         pass
 
+    def __call__(self, *_: Any, **__: Any) -> Unknown:
+        return self
+
     def __setstate__(self, _: Any) -> None:
         pass
 

@@ -113,7 +113,7 @@ def test_sorting_teaches_the_video_encoder_alone(video: Tensor) -> None:
 def test_three_quarters_of_the_text_blocks_are_frozen() -> None:
     model = TVTS(SMALL)
     groups.freeze(model)
-    free = [block.mlp.c_fc.weight.requires_grad for block in model.text.transformer.resblocks]
+    free = [all(p.requires_grad for p in block.parameters()) for block in model.text.transformer.resblocks]
     assert free == [False, False, False, True]
     assert model.text.token_embedding.weight.requires_grad
     listed = [id(p) for group in groups.groups(model) for p in group["params"]]

@@ -68,8 +68,8 @@ def test_words_are_laid_the_cheapest_way(rows: int, columns: int, seed: int) -> 
 
 
 def test_every_repaired_word_is_laid_once_and_in_order() -> None:
-    raw = "so we at butter to the pan".split()
-    repaired = "So, we add the butter to the pan!".split()
+    raw = ["so", "we", "at", "butter", "to", "the", "pan"]
+    repaired = ["So,", "we", "add", "the", "butter", "to", "the", "pan!"]
     laid = transcripts.aligned(raw, repaired)
     assert len(laid) == len(raw)
     assert " ".join(filter(None, laid)).split() == repaired
