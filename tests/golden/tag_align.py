@@ -62,7 +62,8 @@ def projector_size(how: dict[str, Any]) -> GatedSize | TransformerSize:
     """The projector a published model's arguments describe."""
     if "n_heads" in how:
         return TransformerSize(how["n_layers"], how["n_heads"], how["mlp_ratio"])
-    return GatedSize(how["n_layers"], how["double"], how["kernel_size"], how["act"], how["norm"])
+    norm = how["norm"].removeprefix("sync")  # the same in one process
+    return GatedSize(how["n_layers"], how["double"], how["kernel_size"], how["act"], norm)
 
 
 def whole_model(case: Case) -> TagAlign:

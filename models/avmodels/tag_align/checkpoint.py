@@ -14,6 +14,7 @@ from torch import Tensor
 from avmodels.engine import weights
 from avmodels.engine.weights import State
 from avmodels.errors import WeightsError
+from avmodels.nn.clip_names import openai_names
 from avmodels.tag_align.model import TagAlign
 
 TOWERS = ("clip_text_encoder.", "clip_image_encoder.", "label_embedding", "cl_loss.", "ce_loss.")
@@ -40,6 +41,7 @@ def state_of(document: Mapping[str, Any]) -> State:
     state = document.get("model", document)
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError("the checkpoint holds no state dict under `model` or at its top")
+    state = openai_names(dict(state))
     names = {name: spelling(name.removeprefix("module.")) for name in state}
     return {new: state[name].float() for name, new in names.items() if not ALIAS.search(new)}
 
@@ -85,7 +87,7 @@ def from_clip(state: State) -> State:
 
 
 def read(path: Path, system: str) -> State:
-    """The tensors of a checkpoint of TagAlign, or of CLIP as OpenAI published it. Raises WeightsError."""
+    """The tensors of a checkpoint of TagAlign, or of CLIP as OpenAI or the transformers library publish it. Raises WeightsError."""
     if is_script(path):
         try:
             return dict(torch.jit.load(path, map_location="cpu").state_dict())

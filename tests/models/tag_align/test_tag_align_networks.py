@@ -122,6 +122,31 @@ def test_openai_s_own_archive_is_read(model: TagAlign, tmp_path: Path) -> None:
     torch.testing.assert_close(theirs, model.clip_text_encoder.text_projection, rtol=1e-3, atol=1e-3)
 
 
+@torch.no_grad()
+def test_the_towers_are_those_of_the_transformers_library(tmp_path: Path) -> None:
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(4)
+    blocks = {"hidden_size": 64, "intermediate_size": 256, "num_attention_heads": 1}
+    image = {"image_size": 64, "patch_size": 8, "num_hidden_layers": 8}
+    text = {"num_hidden_layers": 2, "vocab_size": 49408, "eos_token_id": 49407}
+    theirs = CLIPModel(
+        CLIPConfig(text_config=blocks | text, vision_config=blocks | image, projection_dim=64)
+    ).eval()
+    path = tmp_path / "clip.safetensors"
+    weights.write(theirs.state_dict(), path, {})
+    ours = TagAlign(TINY, GatedSize(), tags=5, patches="plain").eval()
+    checkpoint.start(ours, checkpoint.read(path, "tag-align"), str(path))
+    tokens, pixels = tokenize(["a red car", "two people at a door"]), torch.randn(2, 3, 64, 64)
+    said = theirs.text_projection(theirs.text_model(input_ids=tokens).pooler_output)
+    torch.testing.assert_close(ours.clip_text_encoder(tokens), said, rtol=1e-4, atol=1e-5)
+    seen = theirs.visual_projection(theirs.vision_model(pixel_values=pixels).pooler_output)
+    encoder = ours.clip_image_encoder
+    torch.testing.assert_close(
+        encoder.clip_proj(encoder.clip_visual(pixels)[:, 0]), seen, rtol=1e-4, atol=1e-5
+    )
+
+
 def test_every_published_spelling_is_the_same_model(model: TagAlign) -> None:
     fresh = model.state_dict()
     later = {}
