@@ -57,7 +57,8 @@ def average_precisions(
         if len(true.labels) == 0:
             continue
         taken, overlap = best_overlaps(ours, true)
-        order = np.argsort(-ours.scores, kind="stable")
+        # Of equal scores the later counts first, as both published evaluators sort.
+        order = np.argsort(ours.scores, kind="stable")[::-1]
         for row, threshold in enumerate(thresholds):
             right = first_takers(taken, overlap >= threshold)
             scores[row, column] = area(right[order], len(true.labels))

@@ -43,8 +43,8 @@ def load(model: Detector, config: Detection, path: Path) -> None:
     weights.fit(model, checkpoint.state_of(weights.read(path, SYSTEM)), str(path))
 
 
-def start(model: Detector, config: Detection, path: Path) -> list[str]:
-    """Starts a network from VideoMAE's or VideoMAE V2's weights, or a detector's; see checkpoint.start."""
+def start(model: Detector, path: Path) -> list[str]:
+    """Starts a network from VideoMAE's or VideoMAE V2's weights; see checkpoint.start."""
     return checkpoint.start(model, weights.read(path, "videomae-v2"), str(path))
 
 

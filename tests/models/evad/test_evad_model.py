@@ -198,6 +198,17 @@ def test_training_judges_after_every_block_and_ends_the_same() -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
+def test_a_size_first_seen_without_gradients_can_be_trained_on() -> None:
+    model, batch = tiny(), pad(clips(1, 64, 64 + 32))
+    with torch.inference_mode():
+        model(*batch)
+    model.train().set_checkpointing(True)
+    (people, boxes), actions = model(*batch)
+    torch.stack([one.square().mean() for one in (*people, *boxes, *actions)]).sum().backward()
+    # Every parameter takes part, as training in several processes needs.
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
 @torch.no_grad()
 def test_bf16_keeps_boxes_in_float32_and_near() -> None:
     model, batch = tiny(), pad(clips(1))
