@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from avmodels.engine import weights
-from avmodels.sparseformer import checkpoint, loss, regions
+from avmodels.sparseformer import checkpoint, cost, loss, regions
 from avmodels.sparseformer.inflate import inflate
 from avmodels.sparseformer.model import DESIGNS, Design, Layer, SparseFormer, Unit
 from avmodels.sparseformer.parts import AdaptiveDecoding
@@ -266,7 +266,7 @@ VARIANTS = {
 
 
 def census(name: str, entry: dict[str, Any]) -> list[str]:
-    """What differs between a published model of that name and ours: parameters and counts."""
+    """What differs between a published model of that name and ours: parameters, their count and the cost."""
     size = name.removeprefix("video_").removesuffix("_replicates8").split("_")[-1]
     replicates = 8 if name.startswith("video_") else None
     return census_faults(DESIGNS[VARIANTS[size]], 1000, True, replicates, entry)
@@ -282,6 +282,9 @@ def census_faults(
     names = checkpoint.library_names(entry["keys"])
     faults = differing_keys(shapes, {names[old]: shape for old, shape in entry["keys"].items()})
     count = sum(parameter.numel() for parameter in model.parameters())
+    gmacs = cost.network(design, outputs, 224, 1 if replicates is None else 32, replicates) / 1e9
+    if abs(gmacs / entry["gflops"] - 1) > 0.005:
+        faults.append(f"{gmacs:.3f} GMACs, expected {entry['gflops']}")
     if count != entry["params"]:
         faults.append(f"{count} parameters, expected {entry['params']}")
     return faults

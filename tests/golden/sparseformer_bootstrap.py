@@ -107,8 +107,7 @@ def images_and_words(case: Case) -> Outputs:
     checkpoint.start(model, visual, "the case")
     heads = config["text_cfg"]["heads"]
     tower = zero_shot.text_tower(state, "the case", heads, config["quick_gelu"])
-    images = zero_shot.encode_images(model, inputs["image"])
-    texts = zero_shot.encode_text(tower, inputs["text"])
+    images, texts = zero_shot.unit(model(inputs["image"])), zero_shot.unit(tower(inputs["text"]))
     logits = zero_shot.similarities(images, texts, state["logit_scale"])
     return {
         "image_features": images,

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from timm.models import create_model
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 from avmodels.engine import weights
 from avmodels.engine.weights import State
-from avmodels.errors import WeightsError
+from avmodels.errors import ConfigError, WeightsError
 from avmodels.sparseformer.model import Layer, SparseFormer
 
-# open_clip's names of a vision tower's parts, and timm's.
-CLIP_NAMES = (
-    (r"^visual\.", ""),
-    (r"^transformer\.resblocks\.", "blocks."),
-    (r"\.ln_([12])\.", r".norm\1."),
-    (r"\.attn\.in_proj_(weight|bias)$", r".attn.qkv.\1"),
-    (r"\.attn\.out_proj\.", ".attn.proj."),
-    (r"\.mlp\.c_fc\.", ".mlp.fc1."),
-    (r"\.mlp\.c_proj\.", ".mlp.fc2."),
-    (r"^ln_post\.", "norm."),
-)
 INHERITED = re.compile(
     r"^blocks\.\d+\.(norm[12]|attn\.(qkv|proj)|mlp\.fc[12])\.(weight|bias)$|^(norm|head)\."
 )
@@ -49,20 +41,24 @@ class Inheritance:
         return "\n".join(f"{title}: {len(names)} tensors ({_parts(names)})" for title, names in rows.items())
 
 
-def timm_state(state: State) -> State:
-    """A ViT's tensors under timm's names: of timm itself, or the vision tower of an open_clip model."""
-    clip = any("transformer.resblocks." in name for name in state)
-    if not clip:
-        return dict(state)
-    if any(name.startswith("visual.") for name in state):
-        state = {name: tensor for name, tensor in state.items() if name.startswith("visual.")}
-    renamed: State = {}
-    for name, tensor in state.items():
-        for pattern, replacement in CLIP_NAMES:
-            name = re.sub(pattern, replacement, name)
-        # CLIP multiplies features by its projection, (width, out).
-        renamed |= {"head.weight": tensor.t()} if name == "proj" else {name: tensor}
-    return renamed
+def vit(
+    name: str, side: int, classes: int, arguments: Mapping[str, Any], state: State, what: str
+) -> VisionTransformer:
+    """The ViT called `name` in timm for images of `side` pixels, in evaluation mode, with the weights `state`.
+
+    `state` has timm's names or those of a whole CLIP of OpenAI or open_clip; `arguments` are more of timm's.
+    Raises ConfigError for a name timm does not know or another kind of network, WeightsError for other weights.
+    """
+    try:
+        made = create_model(name, pretrained=False, img_size=side, num_classes=classes, **arguments)
+    except (RuntimeError, TypeError) as error:
+        raise ConfigError(f"parent {name!r}: {' '.join(str(error).split())}") from error
+    if not isinstance(made, VisionTransformer):
+        raise ConfigError(
+            f"parent {name!r} is a {type(made).__name__}; blocks are inherited from a VisionTransformer"
+        )
+    weights.fit(made, checkpoint_filter_fn(state, made), what)
+    return made.eval()
 
 
 def plan(
@@ -114,11 +110,10 @@ def plan(
 def inherit(
     model: SparseFormer, parent: State, what: str, blocks: Literal["later", "all"] = "later"
 ) -> Inheritance:
-    """Puts the weights of a ViT (timm's or open_clip's names) into the network and freezes what is to stay.
+    """Puts the weights of a ViT (timm's names) into the network and freezes what is to stay.
 
     Raises WeightsError where the ViT is of another size.
     """
-    parent = timm_state(parent)
     made = plan(model, parent, blocks)
     weights.fit(model, {target: parent[name] for target, name in made.source.items()}, what, missing=made.new)
     for name, parameter in model.named_parameters():

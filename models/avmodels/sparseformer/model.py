@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from avmodels.sparseformer.parts import NUMERICS, AdaptiveDecoding, Attention, S
 # The operations of a unit, by their published names: attention and MLP are those of a transformer; the others
 # move the regions, sample and decode, and add an encoding of the regions.
 Op = Literal["ATTN", "MLP", "ROI_ADJ", "SAMPLING_M", "PE_INJECT"]
+OPS: tuple[Op, ...] = get_args(Op)
 REGION_OPS = ("ROI_ADJ", "SAMPLING_M", "PE_INJECT")
 # The decoding has at least so many points, in all but the code that trained version 1.
 LEAST_OUT_POINTS = 32
@@ -32,6 +34,18 @@ class Unit:
     width: int
     ops: tuple[Op, ...]
     passes: int = 1
+
+    @staticmethod
+    def parse(text: str) -> Unit:
+        """A unit in words, such as `256x4 ATTN ROI_ADJ SAMPLING_M MLP` (width, passes, operations) or `512 MLP`.
+
+        Raises ValueError for other words.
+        """
+        found = re.fullmatch(r"(\d+)(?:x(\d+))?((?: [A-Z_]+)+)", text)
+        if not found:
+            raise ValueError(f"{text!r} is no unit; write WIDTHxPASSES OP OP ..., with {', '.join(OPS)}")
+        ops: Any = tuple(found[3].split())
+        return Unit(int(found[1]), ops, int(found[2] or 1))
 
 
 @dataclass(frozen=True)
@@ -73,9 +87,11 @@ class Design:
             raise ValueError(f"no class token can stand before unit {self.class_token_before}: there is none")
         for number, unit in enumerate(self.units):
             where = f"unit {number}"
-            unknown = [op for op in unit.ops if op not in get_args(Op)]
+            if unit.width < 1 or unit.passes < 1:
+                raise ValueError(f"{where}: width and passes are at least 1")
+            unknown = [op for op in unit.ops if op not in OPS]
             if unknown:
-                raise ValueError(f"{where}: no operation {unknown[0]!r}; there are {', '.join(get_args(Op))}")
+                raise ValueError(f"{where}: no operation {unknown[0]!r}; there are {', '.join(OPS)}")
             late = self.class_token_before is not None and number >= self.class_token_before
             if late and any(op in REGION_OPS for op in unit.ops):
                 raise ValueError(
@@ -94,6 +110,10 @@ class Design:
     def heads_of(self, width: int) -> int:
         """The attention heads of a unit of that width."""
         return self.heads or max(width // HEAD_WIDTH, 1)
+
+    def generator_width(self, width: int) -> int:
+        """The inner width of the mixings' generator in a unit of that width."""
+        return int(width * self.generator) if isinstance(self.generator, float) else self.generator
 
     @property
     def out_points(self) -> int:
@@ -183,7 +203,6 @@ class Layer(nn.Module):
             inner = [] if design.adjustment == "linear" else [nn.Linear(width, width), nn.GELU()]
             self.roi_adjust_module = nn.Sequential(norm(), *inner, nn.Linear(width, 2 * axes, bias=False))
         if "SAMPLING_M" in ops:
-            fraction = isinstance(design.generator, float)
             self.offset_eps = numerics.offset_eps
             self.roi_offset_bias = nn.Parameter(torch.zeros(axes * design.points))
             self.roi_offset_module = nn.Sequential(norm(), nn.Linear(width, axes * design.points, bias=False))
@@ -192,7 +211,7 @@ class Layer(nn.Module):
                 design.channels,
                 design.points,
                 design.out_points,
-                int(width * design.generator) if fraction else int(design.generator),
+                design.generator_width(width),
                 design.mixing_bias,
                 numerics.generator_eps,
             )
@@ -296,12 +315,14 @@ class SparseFormer(nn.Module):
         self.proj = nn.Linear(last, classes, bias=bias)
         self._initialise(start)
 
-    def forward(self, x: Tensor, loss_scale: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, loss_scale: float = 1.0, projected: bool = True) -> Tensor:
         """x (B, 3, H, W), or (B, 3, T, H, W) for videos, normalised, of any size -> (B, classes).
 
         `loss_scale`: what the loss will be multiplied by before the backward pass, for the clamping of gradients.
+        Not `projected`, the vector before the last linear map: (B, width).
         """
-        return self.proj(self.features(x, loss_scale))
+        features = self.features(x, loss_scale)
+        return self.proj(features) if projected else features
 
     def features(self, x: Tensor, loss_scale: float = 1.0) -> Tensor:
         """The vector that is classified, (B, width): the norm of the mean token, or of the class token."""
@@ -332,8 +353,10 @@ class SparseFormer(nn.Module):
 
     def begin(self, x: Tensor) -> State:
         """The tokens and regions before the first unit, for a batch like x."""
-        boxes = regions.precise(self.initial_roi.weight).expand(len(x), -1, -1)
-        return State(self.initial_embedding.weight.expand(len(x), boxes.shape[1], -1), boxes)
+        boxes, rows = self.initial_roi.weight, self.initial_embedding.weight
+        rows = rows.expand(len(boxes), -1)
+        # Copies: views of parameters ask for gradients even where none are wanted.
+        return State(rows.repeat(len(x), 1, 1), regions.precise(boxes.repeat(len(x), 1, 1)))
 
     @torch.no_grad()
     def _initialise(self, start: str) -> None:
@@ -357,9 +380,11 @@ class SparseFormer(nn.Module):
 
 def initialise_regions(layer: Layer) -> None:
     """The published start of a unit's region operations: regions stay, points on a grid whatever the token."""
-    modules = [module for name, module in layer.named_children() if name.startswith("roi_")]
-    for module in modules:
-        norm, *_, last = module.children()
+    for name, module in layer.named_children():
+        if not name.startswith("roi_"):
+            continue
+        parts: Any = module
+        norm, *_, last = parts
         nn.init.constant_(norm.weight, layer.unit.width**-0.5)
         nn.init.zeros_(last.weight)
     if "SAMPLING_M" in layer.unit.ops:
