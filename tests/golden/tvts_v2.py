@@ -297,10 +297,11 @@ def preprocess(case: Case) -> Outputs:
     """The pixels of evaluation, of training, and of the published feature extractor."""
     config = case.spec["config"]
     frames = case.inputs()["clip"].astype(np.uint8).transpose(1, 2, 3, 0)
-    side, short = config["crop_size"], config["resize"]
-    got: Outputs = {"evaluation": views.evaluation(frames, side, short).transpose(0, 1)}
+    side = config["crop_size"]
+    assert views.short_side(side) == config["resize"]
+    got: Outputs = {"evaluation": views.evaluation(frames, side).transpose(0, 1)}
     random.seed(case.spec["seed"])
-    clip, got["train_offset"] = views.training(frames, side, short)
+    clip, got["train_offset"] = views.training(frames, side)
     return got | {"train": clip.transpose(0, 1), "feature_script": views.feature(frames, side)}
 
 

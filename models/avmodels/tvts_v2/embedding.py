@@ -51,9 +51,11 @@ class Clips(Dataset[tuple[Tensor, str]]):
 def videos(model: TVTS, paths: Sequence[Path], config: ZeroShot, here: Accelerator) -> tuple[Tensor, int]:
     """The vectors (videos, E) of all processes' videos, float32, and how many videos could not be read.
 
-    Raises DataError where those are more than the set allows.
+    Raises DataError where those are more than the set allows, and where there are no videos.
     """
     how = config.data
+    if not paths:
+        raise DataError(f"the lists of {how.set} name no video")
     keep = data.kept(config.model, how.keep)
     mine = list(range(len(paths)))[here.process_index :: here.num_processes]
     clips = DataLoader(Clips([paths[number] for number in mine], config), how.batch, num_workers=how.workers)

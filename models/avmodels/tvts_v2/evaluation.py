@@ -36,26 +36,21 @@ def retrieve(
     texts = [clip.caption for clip in clips]
     vectors, unreadable = embedding.videos(model, [clip.path for clip in clips], config, here)
     similarities = loss.similarity(embedding.sentences(model, texts, here), vectors).numpy()
-    metrics: dict[str, float] = {}
-    for way, ranks in both_ways(similarities).items():
-        metrics |= {f"{way} {name}": value for name, value in retrieval.recalls(ranks).items()}
-    if config.data.dual_softmax:
-        ranks = retrieval.video_ranks(retrieval.dual_softmax(similarities))
-        metrics |= {f"t2v DSL {name}": value for name, value in retrieval.recalls(ranks).items()}
-    ranks = both_ways(similarities)
+    ranks = {"t2v": retrieval.video_ranks(similarities), "v2t": retrieval.text_ranks(similarities)}
     rows = zip(clips, ranks["t2v"] + 1, ranks["v2t"] + 1, strict=True)
     table(
+        here,
         results / "ranks.csv",
         ("video", "caption", "rank of video", "rank of caption"),
         ((clip.path.name, clip.caption, *both) for clip, *both in rows),
     )
+    if config.data.dual_softmax:
+        ranks["t2v DSL"] = retrieval.video_ranks(retrieval.dual_softmax(similarities))
+    recalls = {
+        f"{way} {name}": value for way in ranks for name, value in retrieval.recalls(ranks[way]).items()
+    }
     cut = embedding.too_long(texts, model.size.text.context)
-    return metrics | {"captions cut": cut, "unreadable": unreadable}
-
-
-def both_ways(similarities: np.ndarray) -> dict[str, np.ndarray]:
-    """The ranks of each text's video and of each video's text, from 0."""
-    return {"t2v": retrieval.video_ranks(similarities), "v2t": retrieval.text_ranks(similarities)}
+    return recalls | {"captions cut": cut, "unreadable": unreadable}
 
 
 def recognise(
@@ -73,6 +68,7 @@ def recognise(
     labels = np.array([clip.label for clip in clips])
     rows = zip(clips, scores.argmax(1), strict=True)
     table(
+        here,
         results / "names.csv",
         ("video", "right", "named"),
         ((clip.path.name, names[clip.label], names[best]) for clip, best in rows),
@@ -91,6 +87,7 @@ def choose(
     answers = np.array([question.answer for question in questions])
     rows = zip(questions, scores.argmax(1), strict=True)
     table(
+        here,
         results / "names.csv",
         ("video", "right", "named"),
         (
@@ -101,8 +98,10 @@ def choose(
     return zero_shot.accuracy(scores, answers) | {"unreadable": unreadable}
 
 
-def table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file, written beside and then renamed."""
+def table(here: Accelerator, path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV file, written by the first process, beside and then renamed."""
+    if not here.is_main_process:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.part")
     with beside.open("w", encoding="utf-8", newline="") as file:

@@ -94,8 +94,11 @@ def msr_vtt(folder: Path) -> list[Captioned]:
     """MSR-VTT's thousand test videos of the JSFusion split, one caption each."""
     path = folder / "meta_data" / "msrvtt" / "MSR_VTT.json"
     captions: dict[str, list[str]] = {}
-    for entry in _json(path)["annotations"]:
-        captions.setdefault(entry["image_id"], []).append(entry["caption"])
+    try:
+        for entry in _json(path)["annotations"]:
+            captions.setdefault(entry["image_id"], []).append(entry["caption"])
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path} holds no annotations with image_id and caption") from error
     splits = folder / "high-quality" / "structured-symlinks"
     chosen = _plain_pickle(splits / "jsfusion_val_caption_idx.pkl")
     names = _text(splits / "val_list_jsfusion.txt").split()
@@ -144,9 +147,9 @@ def actions(folder: Path, name: str) -> tuple[list[Labelled], list[str]]:
 
 
 def multiple_choice(folder: Path) -> list[Choice]:
-    """The questions of SSV2-MC; `answer` is the right option or its number."""
+    """The questions of SSV2-MC, all with as many options; `answer` is the right one or its number."""
     path = folder / "meta_data" / "ssv2" / "mc" / "val.jsonl"
-    questions = []
+    questions: list[Choice] = []
     for line, text in enumerate(_text(path).splitlines(), start=1):
         if not text.strip():
             continue
@@ -156,6 +159,8 @@ def multiple_choice(folder: Path) -> list[Choice]:
             number = options.index(answer) if isinstance(answer, str) else int(answer)
             if not 0 <= number < len(options):
                 raise ValueError(f"there is no option {number}")
+            if questions and len(options) != len(questions[0].options):
+                raise ValueError(f"{len(options)} options, {len(questions[0].options)} before")
             questions.append(Choice(folder / "videos" / entry["clip_name"], options, number))
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}, line {line}: not a question ({error})") from error

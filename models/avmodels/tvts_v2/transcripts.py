@@ -90,18 +90,25 @@ def path(cost: np.ndarray) -> list[tuple[int, int]]:
     warping, Sakoe and Chiba 1978). The sums are made a diagonal at a time.
     """
     rows, columns = cost.shape
-    # skewed[i + j, i]: the cheapest way to cell (i - 1, j - 1), with a border before the first cell.
-    total = np.full((rows + 1, columns + 1), np.iinfo(np.int64).max // 2)
-    total[0, 0] = 0
+    flat, between = cost.ravel(), max(columns - 1, 1)
+    nowhere = np.iinfo(np.int64).max // 2
+    # The sums of the last two diagonals; row i at i + 1, after a border that only the first cell steps from.
+    last, before_last = np.full((2, rows + 1), nowhere)
+    before_last[0] = 0
+    steps = []
     for diagonal in range(rows + columns - 1):
-        i = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
-        j = diagonal - i
-        before = np.minimum(np.minimum(total[i, j], total[i, j + 1]), total[i + 1, j])
-        total[i + 1, j + 1] = cost[i, j] + before
+        low, high = max(0, diagonal - columns + 1), min(rows, diagonal + 1)
+        both, down, right = before_last[low:high], last[low:high], last[low + 1 : high + 1]
+        single = np.minimum(down, right)
+        steps.append((both > single) * (1 + (down > right)))
+        now = np.full(rows + 1, nowhere)
+        cells = flat[diagonal + low * (columns - 1) :: between][: high - low]
+        now[low + 1 : high + 1] = cells + np.minimum(both, single)
+        last, before_last = now, last
     i, j = rows - 1, columns - 1
     way = [(i, j)]
     while i or j:
-        step = int(np.argmin([total[i, j], total[i, j + 1], total[i + 1, j]]))
+        step = steps[i + j][i - max(0, i + j - columns + 1)]
         i, j = i - (step != 2), j - (step != 1)
         way.append((i, j))
     return way[::-1]

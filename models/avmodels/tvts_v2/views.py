@@ -22,15 +22,15 @@ def short_side(side: int) -> int:
     return int(side * 1.2)
 
 
-def evaluation(frames: np.ndarray, side: int, short: int | None = None) -> Tensor:
+def evaluation(frames: np.ndarray, side: int) -> Tensor:
     """frames (T, H, W, 3) uint8 -> their middle square, (T, 3, side, side), normalised."""
-    height, width = resized(frames, short or short_side(side))
+    height, width = resized(frames, short_side(side))
     return crop(frames, (height, width), round((height - side) / 2), round((width - side) / 2), side)
 
 
-def training(frames: np.ndarray, side: int, short: int | None = None) -> tuple[Tensor, tuple[int, int]]:
+def training(frames: np.ndarray, side: int) -> tuple[Tensor, tuple[int, int]]:
     """The same of one random square for all frames, and its left and top (Python's global generator)."""
-    height, width = resized(frames, short or short_side(side))
+    height, width = resized(frames, short_side(side))
     left, top = random.randint(0, width - side), random.randint(0, height - side)
     return crop(frames, (height, width), top, left, side), (left, top)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 import torch
@@ -129,3 +131,27 @@ def test_the_losses_of_a_perfect_match_vanish() -> None:
 
 def test_every_published_size_has_whole_patches() -> None:
     assert [SIZES[name].patches for name in ("vit-b-32", "vit-b-16", "vit-h-14")] == [49, 196, 256]
+
+
+def gather_in_a_process(folder: Path, rank: int) -> None:
+    """Leaves what a process sees of all embeddings, and the gradient of its own."""
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    own = torch.full((1, 2), float(rank), requires_grad=True)
+    every = loss.gathered(own)
+    (every * torch.arange(1.0, 3.0)[:, None]).sum().backward()
+    torch.save((every.detach(), own.grad), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_embeddings_are_gathered_in_the_order_of_the_processes(tmp_path: Path) -> None:
+    # Forked: importing everything again takes far longer than what is tested.
+    forks = [get_context("fork").Process(target=gather_in_a_process, args=(tmp_path, k)) for k in range(2)]
+    for fork in forks:
+        fork.start()
+    for fork in forks:
+        fork.join(timeout=30)
+        fork.kill()
+    for rank in range(2):
+        every, gradient = torch.load(tmp_path / f"{rank}.pt")
+        assert every.tolist() == [[0, 0], [1, 1]]
+        assert gradient.tolist() == [[rank + 1.0] * 2]

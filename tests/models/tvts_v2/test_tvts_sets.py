@@ -130,6 +130,9 @@ def test_wrong_lists_are_named(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match="line 1: not a question"):
         lists.multiple_choice(tmp_path)
+    put(tmp_path / "meta_data" / "msrvtt" / "MSR_VTT.json", "[]")
+    with pytest.raises(DataError, match="no annotations"):
+        lists.msr_vtt(tmp_path)
 
 
 def test_retrieval_ranks_every_query(tmp_path: Path, tiny: Path) -> None:
