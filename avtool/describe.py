@@ -35,6 +35,7 @@ def describe(
     MissingError where a weight is not installed, ResourceError where the disk is full.
     """
     from avtool import schedule
+    from avtool.errors import UsageError
     from avtool.narrate import facts, naming, style
     from avtool.perception import open_film
     from avtool.tracks.script import Script
@@ -53,6 +54,8 @@ def describe(
         allow_outside=allow_outside,
         progress=progress,
     )
+    if seen.source.described and not force:
+        raise UsageError(f"{movie} has an audio description track already; --force describes it all the same")
     film = seen.film()
     candidates = facts.candidates(film, seen.cast, seen.settings)
     refused: list[schedule.Dropped] = []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +93,7 @@ class Perception:
         self._audio_track = audio_track
         self._subtitles = subtitles
         self._progress = progress
+        self._stopping = False  # what goes on beside the main thread is to end
 
     def key(self, stage: str, *parts: Any) -> str:
         """The key of a stage's file: the film, the part looked at, what made it and what it reads."""
@@ -243,11 +246,10 @@ class Perception:
         return self.key("actions", self._sight_key("people"), self._speech_key())
 
     def film(self) -> Film:
-        """Everything, for the narrator. What the user gave (cast, subtitles) is read before the long work."""
+        """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""
         if self.cast is not None and not self.work.has("characters", self._characters_key()):
             _ = self.bank
-        _ = self.speech
-        self.see(*SIGHT)
+        self._watch_and_listen()
         return Film(
             path=self.source.path,
             span=self.span,
@@ -268,6 +270,25 @@ class Perception:
         """The names of the weights that a full look and listen stand on."""
         return {*HEARING, *(name for names in SIGHT.values() for name in names)}
 
+    def _watch_and_listen(self) -> None:
+        """Both at a time: neither keeps every core busy by itself."""
+        _ = self.source.picture
+        if all(done for stage, done in self.stages() if stage in ("speech", *SIGHT)):
+            return
+        # Two threads must not import one package at the same time: it may be seen half made.
+        for package in ("faster_whisper", "scipy.ndimage", "scipy.signal"):
+            import_module(package)
+        for sense in ("look", "people", "shots", "speech", "tags", "text"):
+            import_module(f"avtool.perceive.{sense}")
+        with ThreadPoolExecutor(1, "listening") as ears:
+            heard = ears.submit(lambda: self.speech)
+            try:
+                self.see(*SIGHT)
+            except BaseException:
+                self._stopping = True
+                raise
+            heard.result()
+
     def stages(self) -> list[tuple[str, bool]]:
         """Every stage, and whether its records are there already."""
         done = [("speech", self.work.has("speech", self._speech_key()))]
@@ -276,13 +297,16 @@ class Perception:
             done.append(("characters", self.work.has("characters", self._characters_key())))
         return [*done, ("actions", self.work.has("actions", self._actions_key()))]
 
-    def _report(self, stage: str) -> Callable[[int], None] | None:
-        """`done` microseconds of this stage, told to who asked for progress."""
-        progress = self._progress
-        if progress is None:
-            return None
-        total = self.span.duration
-        return lambda done: progress(stage, done, total)
+    def _report(self, stage: str) -> Callable[[int], None]:
+        """Tells who asked for progress how many microseconds of this stage are `done`."""
+
+        def report(done: int) -> None:
+            if self._stopping:
+                raise KeyboardInterrupt
+            if self._progress is not None:
+                self._progress(stage, done, self.span.duration)
+
+        return report
 
 
 def watchers(film: Probe) -> dict[str, Any]:
@@ -329,6 +353,7 @@ def open_film(
 ) -> Perception:
     """The senses of `movie`, nothing perceived yet. Arguments and errors as for `avtool.describe`."""
     from avtool import cast as casts
+    from avtool.media import audio
     from avtool.media.probe import probe
     from avtool.settings import Settings
     from avtool.workspace import default_folder
@@ -340,8 +365,12 @@ def open_film(
             f"nothing to look at from {clock(start)} to {clock(end)}: {film.path.name} "
             f"ends at {clock(film.span.end)}"
         )
-    if subtitles is not None and not Path(subtitles).is_file():
-        raise UsageError(f"no subtitles at {subtitles}")
+    if subtitles is not None:
+        from avtool.tracks.subtitles import read
+
+        read(Path(subtitles))
+    if audio_track is not None:
+        audio.choose(film, audio_track)
     return Perception(
         film,
         Workspace(Path(work) if work else default_folder(film.digest), force),

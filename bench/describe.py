@@ -20,6 +20,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
+RATE = 16_000
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "the-quiet-street.mp4"
 CAST = HERE.parent / "examples" / "cast.json"
@@ -84,12 +87,31 @@ def reading(film: Path) -> None:
 
 
 def transcription(film: Path) -> None:
-    """whisperx alone, as describe runs it."""
+    """whisperx alone, with the embedded Whisper and Silero instead of what it would fetch."""
+    import torch
+    import whisperx
+    from silero_vad import get_speech_timestamps, load_silero_vad
+    from whisperx.diarize import Segment
+    from whisperx.vads import Silero
+
     from avtool.media import audio
     from avtool.media.probe import probe
-    from avtool.perceive import transcript
+    from avtool.weights import where
 
-    transcript.bench(audio.blocks(probe(film)))
+    class Embedded(Silero):
+        def __init__(self) -> None:
+            self.model = load_silero_vad(onnx=True)
+
+        def __call__(self, sound, **_):
+            voiced = get_speech_timestamps(torch.as_tensor(sound["waveform"]), self.model)
+            return [Segment(span["start"] / RATE, span["end"] / RATE, "UNKNOWN") for span in voiced]
+
+    samples = np.concatenate([block for _, block in audio.blocks(probe(film))])
+    model = whisperx.load_model(
+        str(where("whisper-tiny-en").parent), "cpu", compute_type="int8", language="en", vad_model=Embedded(),
+        asr_options={"beam_size": 1}, threads=os.cpu_count() or 1,
+    )  # fmt: skip
+    model.transcribe(samples, batch_size=4)
 
 
 @contextmanager

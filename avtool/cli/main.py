@@ -16,6 +16,8 @@ from avtool.errors import AvtoolError, ResourceError
 from avtool.interrupt import graceful
 from avtool.workspace import cannot_write
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     help="Makes films accessible to people who cannot see them.",
     no_args_is_help=True,
@@ -57,7 +59,10 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is one line on stderr."""
     try:
         with graceful(lambda: _say("finishing the stage under way; Ctrl-C again stops now")):
-            return app(arguments, prog_name="avtool", standalone_mode=False) or 0
+            code = app(arguments, prog_name="avtool", standalone_mode=False) or 0
+            if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+                raise KeyboardInterrupt
+            return code
     except (AvtoolError, ModelsError) as error:
         _say(str(error))
         return error.exit_code
@@ -66,7 +71,7 @@ def run(arguments: list[str]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _say(f"interrupted; what is done is kept, go on with: avtool {shlex.join(arguments)}")
-        return 130
+        return INTERRUPTED
     except MemoryError:
         _say("out of memory; close other programs, or describe a part with --from and --to")
         return ResourceError.exit_code
