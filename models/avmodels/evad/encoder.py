@@ -18,8 +18,8 @@ from avmodels.nn.attention import Attention, Block
 from avmodels.nn.embedding import TubeletEmbedding
 from avmodels.nn.positions import resize_space, sinusoid
 
-# Queries whose attention is held at once: 256 rows of 6000 tokens in 12 heads are 74 MB of float32.
-TILE = 256
+# Attention of one clip that is held at once, in all heads: 16 MB of float32, which stay near the processor.
+SCORES = 2**22
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,17 @@ class WeighingAttention(Attention):
         times (yet divided by N, not by the sum of weights). Never holds attention between all tokens.
         """
         queries, keys, values = self._project(x, 0)
-        queries, keys = queries.float() * queries.shape[-1] ** -0.5, keys.float()
+        queries, keys = queries.float() * queries.shape[-1] ** -0.5, keys.float().contiguous()
+        values = values.contiguous()
         tokens = x.shape[1]
+        rows = max(SCORES // (self.heads * tokens), 1)
         weights = torch.ones(tokens, device=x.device)
         weights[:key_tokens] = key_weight
         # Recomputed in the backward pass, so that training holds no more than a tile either.
         attend: Any = partial(checkpoint, _tile, use_reentrant=False) if torch.is_grad_enabled() else _tile
         mixed, importance = [], torch.zeros(len(x), tokens, device=x.device)
-        for rows, weight in zip(queries.split(TILE, dim=2), weights.split(TILE), strict=True):
-            part, weighed = attend(rows, keys, values, weight)
+        for tile, weight in zip(queries.split(rows, dim=2), weights.split(rows), strict=True):
+            part, weighed = attend(tile, keys, values, weight)
             mixed.append(part)
             importance = importance + weighed
         together = torch.cat(mixed, dim=2).transpose(1, 2).flatten(2)

@@ -69,7 +69,7 @@ def plainly(
 
 
 def test_importance_needs_no_whole_attention_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "TILE", 7)
+    monkeypatch.setattr(encoder, "SCORES", 7 * 4 * 24)
     torch.manual_seed(0)
     attention = WeighingAttention(32, 4)
     for bias in (attention.q_bias, attention.v_bias):
@@ -88,7 +88,7 @@ def test_importance_needs_no_whole_attention_matrix(monkeypatch: pytest.MonkeyPa
 
 
 def test_no_tile_is_larger_than_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder, "TILE", 5)
+    monkeypatch.setattr(encoder, "SCORES", 5 * 4 * 24)
     seen = []
     whole = encoder._tile
     monkeypatch.setattr(encoder, "_tile", lambda *args: seen.append(args[0].shape[2]) or whole(*args))
