@@ -40,7 +40,7 @@ def training_reader(pairs: Pairs, how: Captioned) -> Callable[[int], list[Sample
         try:
             with Image.open(BytesIO(place.read())) as image:
                 picture = image.convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise UnreadableError(f"cannot read a picture of {place.path}: {error}") from error
         tokens = tokenize([pairs.captions[number]])[0]
         return [{"image": vary(picture), "tokens": tokens, "present": padded(pairs.present(number), longest)}]

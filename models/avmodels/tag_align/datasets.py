@@ -138,7 +138,7 @@ def read_label(path: Path, data: DataSet) -> np.ndarray:
     try:
         with Image.open(path) as image:
             raw = np.asarray(image).astype(np.int64)
-    except OSError as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise UnreadableError(f"cannot read the label map {path}: {error}") from error
     if data.colour:
         if raw.ndim != 3:

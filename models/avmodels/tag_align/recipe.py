@@ -15,7 +15,7 @@ from avmodels.engine import processes
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.tag_align import checkpoint, cost, data, evaluation
-from avmodels.tag_align.config import RECIPES, Alignment, Gated
+from avmodels.tag_align.config import RECIPES, Alignment, Gated, Transformer
 from avmodels.tag_align.lists import read_pairs, tag_words
 from avmodels.tag_align.model import SIZES, TagAlign, optimiser_groups
 from avmodels.tag_align.projector import GatedLayer, GatedSize, TransformerSize
@@ -53,18 +53,29 @@ def projector_size(config: Alignment) -> GatedSize | TransformerSize:
 
 
 def load(model: TagAlign, config: Alignment, path: Path) -> None:
-    """Puts TagAlign's weights into the network, or CLIP's: an untrained gated projector changes nothing.
+    """Puts TagAlign's weights into the network, or CLIP's alone: an untrained gated projector changes nothing.
 
     Raises WeightsError that names what differs where it does not fit.
     """
-    left = [name for name in start(model, path) if name.startswith("clip_")]
-    if left:
-        raise WeightsError(f"{path} holds no CLIP: it has no {left[0]}")
+    left = start(model, path)
+    if isinstance(config.model.projector, Transformer) and any(
+        name.startswith("projector.") for name in left
+    ):
+        raise WeightsError(
+            f"{path} has no projector, and an untrained transformer aligns nothing: train it first"
+        )
 
 
 def start(model: TagAlign, path: Path) -> list[str]:
-    """Starts a network from CLIP or from TagAlign; returns the parameters that keep their initial values."""
-    return checkpoint.start(model, checkpoint.read(path, SYSTEM), str(path))
+    """Starts a network from CLIP or from TagAlign; returns the parameters that keep their initial values.
+
+    Raises WeightsError where the towers do not come whole.
+    """
+    left = checkpoint.start(model, checkpoint.read(path, SYSTEM), str(path))
+    lacking = [name for name in left if name.startswith("clip_")]
+    if lacking:
+        raise WeightsError(f"{path} holds no CLIP: it has no {lacking[0]}")
+    return left
 
 
 def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
@@ -79,7 +90,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
     model = build(config)
     pairs = read_pairs([folder / source for source in config.data.sources], config.model.tags)
     if init is not None:
-        load(model, config, init)
+        start(model, init)
         words = tag_words(folder / "tags.csv", config.model.tags)
         model.label_embedding.data.copy_(embed_words(model.clip_text_encoder, words, config.data.template))
     task = Task(

@@ -93,7 +93,11 @@ def word_maps(model: TagAlign, image: Tensor, words: Tensor, protocol: Protocol)
 
 def masks(model: TagAlign, image: Tensor, words: Tensor, protocol: Protocol) -> Tensor:
     """The scores at the resolution of the image, (B, K, H, W)."""
-    maps = word_maps(model, image, words, protocol)
+    return in_pixels(image, word_maps(model, image, words, protocol), protocol)
+
+
+def in_pixels(image: Tensor, maps: Tensor, protocol: Protocol) -> Tensor:
+    """Scores on the grid of patches of image (B, 3, H, W) -> (B, K, H, W)."""
     return refine(image, maps) if protocol.refine else resize(maps, image.shape[2], image.shape[3])
 
 
@@ -112,8 +116,11 @@ def picture_scores(model: TagAlign, image: Tensor, words: Tensor, protocol: Prot
     for first in range(0, len(places), TOGETHER):
         some = places[first : first + TOGETHER]
         cut = torch.stack([image[:, top:bottom, left:right] for top, left, bottom, right in some])
-        for (top, left, bottom, right), mask in zip(some, masks(model, cut, words, protocol), strict=True):
-            total[:, top:bottom, left:right] += mask
+        maps = word_maps(model, cut, words, protocol)
+        # One by one: a window's scores in pixels are by far the largest thing held.
+        for number, (top, left, bottom, right) in enumerate(some):
+            one = slice(number, number + 1)
+            total[:, top:bottom, left:right] += in_pixels(cut[one], maps[one], protocol)[0]
             cover[top:bottom, left:right] += 1
     return total / cover
 

@@ -27,10 +27,10 @@ def model() -> TagAlign:
     return TagAlign(TINY, GatedSize(), tags=5).eval()
 
 
-def clip_of(model: TagAlign) -> dict[str, Tensor]:
-    """The towers under OpenAI's names."""
+def clip_of(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """TagAlign's towers under OpenAI's names."""
     clip = {"logit_scale": torch.tensor(1.0)}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in state.items():
         if name.startswith("clip_text_encoder."):
             clip[name.removeprefix("clip_text_encoder.")] = tensor
         elif name.startswith("clip_image_encoder.clip_visual."):
@@ -84,7 +84,7 @@ def test_the_told_cost_is_no_less_than_the_counted_one(form: str) -> None:
 
 def test_clip_gives_the_towers_and_the_projection(model: TagAlign, tmp_path: Path) -> None:
     path = tmp_path / "clip.safetensors"
-    weights.write(clip_of(model), path, {})
+    weights.write(clip_of(model.state_dict()), path, {})
     other = TagAlign(TINY, GatedSize(), tags=5).eval()
     left = checkpoint.start(other, checkpoint.read(path, "tag-align"), str(path))
     assert left
@@ -113,7 +113,7 @@ class Script(nn.Module):
 
 def test_openai_s_own_archive_is_read(model: TagAlign, tmp_path: Path) -> None:
     path = tmp_path / "ViT.pt"
-    torch.jit.script(Script(clip_of(model))).save(str(path))
+    torch.jit.script(Script(clip_of(model.state_dict()))).save(str(path))
     state = checkpoint.from_clip(checkpoint.read(path, "tag-align"))
     assert all(tensor.dtype == torch.float32 for tensor in state.values())
     other = TagAlign(TINY, GatedSize(), tags=5)
@@ -122,6 +122,7 @@ def test_openai_s_own_archive_is_read(model: TagAlign, tmp_path: Path) -> None:
     torch.testing.assert_close(theirs, model.clip_text_encoder.text_projection, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_towers_are_those_of_the_transformers_library(tmp_path: Path) -> None:
     from transformers import CLIPConfig, CLIPModel

@@ -18,6 +18,8 @@ from avmodels.tag_align import data, datasets, lists, miou, recipe, segment
 from avmodels.tag_align.config import Alignment, Inference
 from PIL import Image
 
+from tests.models.tag_align.test_tag_align_networks import clip_of
+
 CONFIGS = Path(recipe.__file__).parent / "configs"
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220)}
 SMALL = (
@@ -151,6 +153,17 @@ def test_a_file_without_towers_is_refused(clip: Path, tmp_path: Path) -> None:
         recipe.load(recipe.build(how), how, tmp_path / "projector.safetensors")
 
 
+def test_an_untrained_transformer_is_not_used(clip: Path, tmp_path: Path) -> None:
+    towers = {k: v for k, v in weights.read(clip, "tag-align").items() if not k.startswith("projector.")}
+    path = tmp_path / "clip.safetensors"
+    weights.write(clip_of(towers), path, {})
+    how = config("transformer", *SMALL)
+    with pytest.raises(WeightsError, match="train it first"):
+        recipe.load(recipe.build(how), how, path)
+    gated = config("gated", *SMALL)
+    recipe.load(recipe.build(gated), gated, path)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -240,13 +253,11 @@ def test_a_broken_picture_is_counted_and_too_many_stop(
     description = json.loads((pictures / "squares.json").read_text())
     (tmp_path / "list.txt").write_text("0\n1\n99\n")
     (tmp_path / "squares.json").write_text(json.dumps(description | {"split": "list.txt"}))
-    how = config("transformer", *SMALL, "training.max_unreadable=0.5")
-    model = config("gated", *SMALL).model.projector
-    how = how.model_copy(update={"model": how.model.model_copy(update={"projector": model})})
+    how = config("gated", *SMALL, "training.max_unreadable=0.5")
     metrics = recipe.evaluate(how, clip, tmp_path, tmp_path / "results")
     assert metrics["unreadable"] == 1
     assert "99.png" in capsys.readouterr().err
-    strict = how.model_copy(update={"training": how.training.model_copy(update={"max_unreadable": 0.0})})
+    strict = config("gated", *SMALL, "training.max_unreadable=0")
     with pytest.raises(DataError, match="1 of 3 pictures"):
         recipe.evaluate(strict, clip, tmp_path, tmp_path / "results")
 
