@@ -363,9 +363,14 @@ def census(name: str, entry: dict[str, Any]) -> list[str]:
     counts["params_sort_head"] = counts["params"] - counts["params_visual"] - counts["params_text"]
     new = [p.numel() for name, p in model.video.named_parameters() if any(n in name for n in checkpoint.NEW)]
     counts["params_temporal_new"] = sum(new)
-    for part, mask in (("gflops", 0.0), ("gflops_masked_training_clip", MASKS[size.patch])):
-        gmacs = cost.video(size, size.frames, sampling.kept_count(size.patches, mask)) / 1e9
-        if abs(gmacs - entry[part]) > 0.006:
-            faults.append(f"{gmacs:.2f} {part}, expected {entry[part]}")
+    kept = sampling.kept_count(size.patches, MASKS[size.patch])
+    costs = {"gflops": cost.video(size, size.frames, size.patches)}
+    costs["gflops_masked_training_clip"] = cost.video(size, size.frames, kept)
+    costs["gflops_text_77"] = cost.sentence(size.text)
+    faults += [
+        f"{n / 1e9:.2f} {part}, expected {entry[part]}"
+        for part, n in costs.items()
+        if abs(n / 1e9 - entry[part]) > 0.006
+    ]
     faults += [f"{n} {part}, expected {entry[part]}" for part, n in counts.items() if n != entry[part]]
     return faults

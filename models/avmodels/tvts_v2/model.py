@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from avmodels.nn.clip_blocks import Mlp, QuickGELU
-from avmodels.nn.clip_text import BASE, HUGE, TextEncoder, TextSize, trim
+from avmodels.nn.clip_text import BASE, HUGE, TextEncoder, TextSize
 from avmodels.nn.embedding import pick_tubelets
 
 Along = Literal["time", "space"]
@@ -273,7 +273,7 @@ class TVTS(nn.Module):
 
         A clip's text embedding is the mean over its texts. The sorter's errors do not reach the text encoder.
         """
-        text = self.text(trim(tokens)).unflatten(0, (texts, -1))
+        text = self.text(tokens).unflatten(0, (texts, -1))
         if texts == 1 or self.sorter is None:
             return Matched(self.video(video, keep), text.mean(0), None)
         embedding, seen = self.video.with_tokens(video, keep)

@@ -15,6 +15,7 @@ from avmodels.data.clips import Video
 from avmodels.engine import processes
 from avmodels.engine.train import Batch
 from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.nn.clip_text import trim
 from avmodels.tvts_v2 import checkpoint, cost, data, embedding, evaluation, loss, sampling
 from avmodels.tvts_v2.config import RECIPES, Pretraining, ZeroShot
 from avmodels.tvts_v2.model import SIZES, TVTS, Matched
@@ -74,7 +75,7 @@ def pretraining_loss(config: Pretraining) -> Callable[[torch.nn.Module, Batch], 
 
     def objective(model: torch.nn.Module, batch: Batch) -> Tensor:
         texts = batch["tokens"].shape[1]
-        tokens = batch["tokens"].transpose(0, 1).flatten(0, 1)
+        tokens = trim(batch["tokens"].transpose(0, 1).flatten(0, 1))
         matched: Matched = model(batch["video"], tokens, batch["keep"], texts)
         similarities = loss.similarity(loss.gathered(matched.video), loss.gathered(matched.text))
         value = loss.contrastive(similarities, how.temperature)
@@ -127,14 +128,19 @@ def features(config: Settings, path: Path, film: Path, out: Path, precision: str
 
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:
-    """Arguments of the network's forward for one clip and one sentence, without data, for counting its cost."""
+    """Arguments of the network's forward for one clip, masked as in training, and one sentence, without data, for
+    counting its cost."""
     size = SIZES[config.model.size]
+    mask = config.data.mask if isinstance(config, Pretraining) else 0.0
+    kept = sampling.kept_count(size.patches, mask)
     video = torch.empty(1, config.model.frames, 3, size.side, size.side, device="meta")
-    return video, torch.empty(1, size.text.context, dtype=torch.long, device="meta")
+    tokens, keep = (torch.empty(1, n, dtype=torch.long, device="meta") for n in (size.text.context, kept))
+    return video, tokens, keep
 
 
 def published_gmacs(config: Settings) -> float:
-    """Multiply-accumulates / 1e9 of the published video encoder for one clip, masked as in training."""
+    """Multiply-accumulates / 1e9 of the published encoders for one clip, masked as in training, and one sentence."""
     size = SIZES[config.model.size]
     mask = config.data.mask if isinstance(config, Pretraining) else 0.0
-    return cost.video(size, config.model.frames, sampling.kept_count(size.patches, mask)) / 1e9
+    clip = cost.video(size, config.model.frames, sampling.kept_count(size.patches, mask))
+    return (clip + cost.sentence(size.text)) / 1e9
