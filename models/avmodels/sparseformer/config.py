@@ -63,9 +63,17 @@ class Network(Section):
 
 
 class VideoNetwork(Network):
-    """The network over videos: `replicates` sets of its tokens share the time."""
+    """The network over videos: `replicates` sets of its tokens share the time.
+
+    `video_encoding`: what encodes the regions in bootstrapped designs, see model.Design.
+    """
 
     replicates: int = Field(default=8, gt=0)
+    video_encoding: Literal["nothing", "space"] = "nothing"
+
+    def made(self) -> Design:
+        """The design with its changes. Raises ValueError where they do not fit together."""
+        return dataclasses.replace(super().made(), video_encoding=self.video_encoding)
 
 
 class Images(Section):
@@ -101,13 +109,10 @@ class BootstrapImages(Images):
 
 
 class Clips(Section):
-    """Lists of labelled videos, and the views of the test."""
+    """Clips of `frames` square frames of `side` pixels."""
 
     side: int = Field(default=224, gt=0)
     frames: int = Field(default=32, gt=0)
-    stride: int = Field(default=2, gt=0)
-    segments: int = Field(default=4, gt=0)
-    crops: int = Field(default=3, gt=0)
 
 
 class Parent(Section):
@@ -149,18 +154,16 @@ class Bootstrapping(Config):
     training: Training
 
 
-class VideoClassification(Config):
-    """Supervised: name the action of a clip."""
+class Videos(Config):
+    """The network over videos, for weights of images to be inflated into: no training was published."""
 
     recipe: Literal["video"]
     model: VideoNetwork
     data: Clips = Clips()
-    optimiser: Optimiser
-    training: Training
 
 
 RECIPES: dict[str, type[Config]] = {
     "classify": Classification,
     "bootstrap": Bootstrapping,
-    "video": VideoClassification,
+    "video": Videos,
 }

@@ -56,7 +56,8 @@ class Design:
     `heads` is the number of attention heads of every unit; None: one for every 64 channels.
     `generator`: the inner width of the mixings' generator, or a fraction of the unit's.
     `quick_gelu`: the activation of the MLPs in units of one pass. `clamp`: whether the gradients of the sampled
-    points are clamped to one pixel of the feature map. `numerics`: `library` or `training`, see parts.NUMERICS.
+    points are clamped to one pixel of the feature map. `video_encoding`: what encodes the regions of a video:
+    `nothing`, as published, so that all tokens get the same, or their `space`, as in an image. `numerics`: `library` or `training`, see parts.NUMERICS.
 
     Raises ValueError where the parts do not fit together.
     """
@@ -77,6 +78,7 @@ class Design:
     padding: Literal["zeros", "border"] = "zeros"
     quick_gelu: bool = False
     clamp: bool = False
+    video_encoding: Literal["nothing", "space"] = "nothing"
     eps: float = 1e-6
     numerics: Literal["library", "training"] = "library"
 
@@ -266,13 +268,12 @@ class Layer(nn.Module):
         return regions.sample(features, where, self.design.padding)
 
     def position(self, state: State) -> Tensor:
-        """What the encoding of the regions adds to the tokens, (B, N, width).
-
-        Published so: in a video the encoding is zero, and what is added the same for all tokens.
-        """
+        """What the encoding of the regions adds to the tokens, (B, N, width)."""
         tokens, boxes = state
-        if self.axes == 3:
+        if self.axes == 3 and self.design.video_encoding == "nothing":
             return self.pe_transition(torch.zeros_like(tokens))
+        if self.axes == 3:
+            boxes = boxes[..., [0, 1, 3, 4]]
         return self.pe_transition(regions.encode(boxes, tokens.shape[-1]).to(tokens.dtype))
 
 

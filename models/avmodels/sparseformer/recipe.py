@@ -18,7 +18,7 @@ from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.layer_decay import decays
 from avmodels.sparseformer import checkpoint, cost, data, evaluation
-from avmodels.sparseformer.config import RECIPES, Bootstrapping, Classification, VideoClassification
+from avmodels.sparseformer.config import RECIPES, Bootstrapping, Classification, Videos
 from avmodels.sparseformer.inherit import inherit, vit
 from avmodels.sparseformer.loss import alignment, soft_cross_entropy
 from avmodels.sparseformer.model import Layer, SparseFormer
@@ -28,13 +28,13 @@ __all__ = ["RECIPES", "about", "build", "evaluate", "example_input", "load", "pu
 SYSTEM = "sparseformer"
 # Never decayed, though they are a matrix; the embeddings of the tokens are.
 UNDECAYED = ("initial_roi.weight",)
-Settings = Classification | Bootstrapping | VideoClassification
+Settings = Classification | Bootstrapping | Videos
 
 
 def build(config: Settings) -> SparseFormer:
     """The network of a configuration, with random weights."""
     how = config.model
-    replicates = config.model.replicates if isinstance(config, VideoClassification) else None
+    replicates = config.model.replicates if isinstance(config, Videos) else None
     return SparseFormer(how.made(), how.classes, how.bias, replicates, how.drop_path, how.start)
 
 
@@ -59,19 +59,17 @@ def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: 
 
     `init` is a checkpoint to start from, and in bootstrapping the parent's, which is then needed.
     """
+    if isinstance(config, Videos):
+        raise ConfigError("no training on videos was published: train on images and inflate the weights")
     here = processes.accelerator(config.training.precision)
     seed_generators(config.training.seed)
     model = build(config)
     if isinstance(config, Bootstrapping):
         task = bootstrapping(config, model, folder, init)
-    elif isinstance(config, Classification):
+    else:
         if init is not None:
             start(model, init)
         task = classification(config, model, folder)
-    else:
-        raise ConfigError(
-            "videos are not trained on yet: only the network, its weights and inflation are there"
-        )
     return fit(task, config.optimiser, config.training, run, here, resume)
 
 
@@ -179,7 +177,7 @@ def about(config: Settings) -> dict[str, Any]:
 
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
     """top1 and top5 over the images of `folder`/val/CLASS, one centre crop each."""
-    if isinstance(config, VideoClassification):
+    if isinstance(config, Videos):
         raise ConfigError(
             "videos are not evaluated yet: only the network, its weights and inflation are there"
         )
@@ -196,14 +194,14 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
 def example_input(config: Settings) -> tuple[Tensor, ...]:
     """Arguments of the network's forward for one image or video, without data, for counting its cost."""
     side = config.data.side
-    frames = (config.data.frames,) if isinstance(config, VideoClassification) else ()
+    frames = (config.data.frames,) if isinstance(config, Videos) else ()
     return (torch.empty(1, 3, *frames, side, side, device="meta"),)
 
 
 def published_gmacs(config: Settings) -> float:
     """Multiply-accumulates / 1e9 of the published network for one image or video."""
     how, side = config.model, config.data.side
-    if isinstance(config, VideoClassification):
+    if isinstance(config, Videos):
         made = cost.network(how.made(), how.classes, side, config.data.frames, config.model.replicates)
     else:
         made = cost.network(how.made(), how.classes, side)

@@ -142,8 +142,9 @@ def test_drop_path_draws_for_each_sample_in_training_only() -> None:
     assert not torch.equal(model(image()), model(image()))
 
 
-def test_an_inflated_network_sees_one_still_frame_as_the_image_network_does() -> None:
-    still, moving = seeded(SMALL), seeded(SMALL, replicates=1)
+@pytest.mark.parametrize("design", [SMALL, bootstrapped_small(video_encoding="space")])
+def test_an_inflated_network_sees_one_still_frame_as_the_image_network_does(design: Design) -> None:
+    still, moving = seeded(design), seeded(design, replicates=1)
     checkpoint.start(moving, still.state_dict(), "the image's")
     torch.testing.assert_close(moving(image()[:, :, None]), still(image()), atol=1e-4, rtol=1e-3)
 

@@ -129,7 +129,7 @@ SETTINGS = ("model.classes=4", "data.side=32", "training.batch=16", "optimiser.l
 
 
 def test_classification_learns_and_its_weights_are_judged_alike(pictures: Path, tmp_path: Path) -> None:
-    config = loaded("tiny", *SETTINGS, "training.epochs=6")
+    config = loaded("tiny", *SETTINGS, "training.epochs=4")
     metrics = recipe.train(config, pictures, tmp_path, None, resume=False)
     assert metrics["top1"] >= 75 and metrics["images"] == 16
     told = recipe.evaluate(config, tmp_path / "model.safetensors", pictures, tmp_path / "scores")
@@ -141,7 +141,7 @@ def test_classification_learns_and_its_weights_are_judged_alike(pictures: Path, 
 def test_bootstrapping_comes_near_its_parent(pictures: Path, tmp_path: Path, capsys: Any) -> None:
     small = ("parent.side=32", "parent.arguments.embed_dim=64", "parent.arguments.num_heads=1")
     units = "32x2 SAMPLING_M PE_INJECT ATTN MLP ROI_ADJ, 64 SAMPLING_M PE_INJECT" + ", 64 ATTN MLP" * 4
-    settings = (*SETTINGS, *small, f"model.units=[{units}]", "model.tokens=6", "training.epochs=6")
+    settings = (*SETTINGS, *small, f"model.units=[{units}]", "model.tokens=6", "training.epochs=3")
     settings += ("optimiser.lr=0.15", "inherited_lr=1.0")
     config = loaded("tiny-bootstrap", *settings)
     with pytest.raises(ConfigError, match="--init"):
