@@ -27,7 +27,7 @@ SURGERY = {
     "attn.proj.bias": "attn.out_proj.bias",
 }
 # Second names the published code leaves for the parts of the last attention it replaced.
-ALIAS = re.compile(r"(clip_image_encoder\.clip_visual\.|^)attn\.(qkv|proj)\.(weight|bias)$")
+ALIAS = re.compile(r"clip_image_encoder\.clip_visual\.attn\.(qkv|proj)\.(weight|bias)$")
 # The later published branch calls the projector a decoder.
 DECODER = {
     "decoder.decoder.": "projector.projector.",
@@ -54,7 +54,7 @@ def spelling(name: str) -> str:
     if name.startswith("projector."):
         return name
     for theirs, ours in SURGERY.items():
-        if name.endswith(f".{theirs}") and ".resblocks." in f".{name}":
+        if ".resblocks." in name and name.endswith(f".{theirs}"):
             return name.removesuffix(theirs) + ours
     return name
 
