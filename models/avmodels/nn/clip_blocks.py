@@ -41,7 +41,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, causal: bool = False) -> Tensor:
         """x (batch, tokens, width) -> the same shape; with `causal` no token sees a later one."""
         parts = self.project(x)
-        return self.merge(F.scaled_dot_product_attention(*parts, is_causal=True) if causal else attend(*parts))
+        mixed = F.scaled_dot_product_attention(*parts, is_causal=True) if causal else attend(*parts)
+        return self.merge(mixed)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x (batch, tokens, width) -> queries, keys and values, each (batch, heads, tokens, width / heads)."""
