@@ -26,7 +26,7 @@ def test_tiny_names_the_motion(many: Path, tmp_path: Path) -> None:
     metrics = run.evaluate(
         "videomae-v2", config, tmp_path / "run/model.safetensors", many, tmp_path / "scores"
     )
-    assert metrics["top1"] > 80  # chance is 12.5
+    assert metrics["top1"] > 60  # chance is 12.5
 
 
 @pytest.mark.slow
