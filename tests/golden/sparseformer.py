@@ -43,7 +43,7 @@ def tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
 
 def design_of(config: dict[str, Any]) -> Design:
     """The design that the published library's arguments describe."""
-    more = config["compatible_config"]
+    more, before = config["compatible_config"], config.get("cls_token_insert_layer")
     words: dict[str, Any] = {
         "head": {"avg": "mean", "cls": "first"}[config["head_op"]],
         "adjustment": {1: "linear", 2: "mlp"}[more["type_op_adjust"]],
@@ -59,7 +59,7 @@ def design_of(config: dict[str, Any]) -> Design:
         points=config["num_sampling_points"],
         channels=config["conv_dim"],
         shared_embedding=config["same_token_embedding"],
-        class_token_before=config.get("cls_token_insert_layer"),
+        class_token_before=before if before in range(len(config["ops_list"])) else None,
         heads={1: 64, 2: None}[more["type_num_attn_heads"]],
         generator=more["pg_inner_dim"],
         mixing_bias=more["mixing_bias"],
@@ -140,7 +140,7 @@ def imagenet(case: Case) -> Outputs:
     )
     model = SparseFormer(design, config["num_classes"], drop_path=config["drop_path_rate"]).eval()
     checkpoint.start(model, tensors(case.state()), case.spec["case"])
-    got = passes(model, inputs["image"])
+    got = first_pass(model, inputs["image"]) | passes(model, inputs["image"])
     got["final_norm_tokens"] = model.norm(model.tokens(inputs["image"]).tokens)
     got["logits"] = model(inputs["image"], scale)
     got["loss"] = loss.soft_cross_entropy(

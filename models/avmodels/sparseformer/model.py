@@ -57,7 +57,8 @@ class Design:
     `generator`: the inner width of the mixings' generator, or a fraction of the unit's.
     `quick_gelu`: the activation of the MLPs in units of one pass. `clamp`: whether the gradients of the sampled
     points are clamped to one pixel of the feature map. `video_encoding`: what encodes the regions of a video:
-    `nothing`, as published, so that all tokens get the same, or their `space`, as in an image. `numerics`: `library` or `training`, see parts.NUMERICS.
+    `nothing`, as published, so that all tokens get the same, or their `space`, as in an image. `numerics`:
+    `library` or `training`, see parts.NUMERICS.
 
     Raises ValueError where the parts do not fit together.
     """

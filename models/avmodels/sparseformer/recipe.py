@@ -142,11 +142,9 @@ def bootstrapping(config: Bootstrapping, model: SparseFormer, folder: Path, init
 
 def parent_of(config: Bootstrapping, path: Path) -> VisionTransformer:
     """The ViT a configuration names, with the weights at `path`, frozen."""
-    how = config.parent
-    state = checkpoint.state_of(weights.read(path, SYSTEM))
-    return vit(how.name, how.side, config.model.classes, how.arguments, state, str(path)).requires_grad_(
-        False
-    )
+    how, state = config.parent, checkpoint.state_of(weights.read(path, SYSTEM))
+    made = vit(how.name, how.side, config.model.classes, how.arguments, state, str(path))
+    return made.requires_grad_(False)
 
 
 def parent_vectors(parent: VisionTransformer, images: Tensor, config: Bootstrapping) -> Tensor:
@@ -178,9 +176,7 @@ def about(config: Settings) -> dict[str, Any]:
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
     """top1 and top5 over the images of `folder`/val/CLASS, one centre crop each."""
     if isinstance(config, Videos):
-        raise ConfigError(
-            "videos are not evaluated yet: only the network, its weights and inflation are there"
-        )
+        raise ConfigError("no test on videos was published: evaluate the weights on images")
     here = processes.accelerator(config.training.precision)
     model = build(config)
     load(model, config, path)

@@ -160,3 +160,11 @@ def test_bootstrapping_comes_near_its_parent(pictures: Path, tmp_path: Path, cap
     frozen = parent.state_dict()["blocks.5.mlp.fc2.weight"]
     assert torch.equal(trained["layers.6.mlp.fc2.weight"], frozen)
     recipe.load(recipe.build(config), config, tmp_path / "run" / "model.safetensors")
+
+
+def test_videos_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
+    config = loaded("v1-tiny-k400")
+    with pytest.raises(ConfigError, match="no training on videos"):
+        recipe.train(config, tmp_path, tmp_path, None, resume=False)
+    with pytest.raises(ConfigError, match="no test on videos"):
+        recipe.evaluate(config, tmp_path, tmp_path, tmp_path)
