@@ -12,7 +12,7 @@ from avmodels.errors import ModelsError
 
 from avtool import __version__
 from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, weights
-from avtool.errors import AvtoolError, ResourceError
+from avtool.errors import AvtoolError, MissingError, ResourceError
 from avtool.interrupt import graceful
 from avtool.workspace import cannot_write
 
@@ -72,6 +72,9 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         _say(f"interrupted; what is done is kept, go on with: avtool {shlex.join(arguments)}")
         return INTERRUPTED
+    except ModuleNotFoundError as error:
+        _say(f"the package {error.name} is missing: pip install 'avtool[embedded,voice]'")
+        return MissingError.exit_code
     except MemoryError:
         _say("out of memory; close other programs, or describe a part with --from and --to")
         return ResourceError.exit_code
