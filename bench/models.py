@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from avmodels import zoo
 from avmodels.data import toy
 from avmodels.data.clips import Video
@@ -24,7 +26,6 @@ from avmodels.nn.attention import Attention
 from avmodels.videomae_v2 import data, masks, sampling
 from avmodels.videomae_v2.model import MaskedAutoencoder
 from avmodels.videomae_v2.recipe import build, pretraining_loss
-from torch import Tensor, nn
 
 ROUNDS = 4
 

@@ -8,8 +8,8 @@ import traceback
 from pathlib import Path
 
 import typer
-from avmodels.errors import ModelsError
 
+from avmodels.errors import ModelsError
 from avtool import __version__
 from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, weights
 from avtool.errors import AvtoolError, MissingError, ResourceError

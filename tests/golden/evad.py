@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from avmodels.engine import config as configs
 from avmodels.engine import weights
 from avmodels.evad import ava, checkpoint, detections, loss, recipe, views
@@ -22,8 +24,6 @@ from avmodels.evad.model import Detector, Located, Predictions, Size, detector, 
 from avmodels.evad.optimisation import learning_rate, parameter_groups
 from avmodels.evad.proposals import ProposalSize, Stage
 from avmodels.evad.pyramid import LEVELS, level_of, pool
-from torch import Tensor, nn
-
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case
 

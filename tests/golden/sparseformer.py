@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
+
 from avmodels.engine import weights
 from avmodels.sparseformer import checkpoint, cost, loss, regions
 from avmodels.sparseformer.inflate import inflate
 from avmodels.sparseformer.model import DESIGNS, Design, Layer, SparseFormer, Unit
 from avmodels.sparseformer.parts import AdaptiveDecoding
-from torch import Tensor
-
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case
 

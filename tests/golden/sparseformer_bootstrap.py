@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from timm.models.vision_transformer import VisionTransformer
+
 from avmodels.engine import weights
 from avmodels.sparseformer import checkpoint, inherit, loss, regions, zero_shot
 from avmodels.sparseformer.model import DESIGNS
-from timm.models.vision_transformer import VisionTransformer
-
 from tests.golden import sparseformer
 from tests.golden.case import Case
 from tests.golden.sparseformer import Outputs, network, tensors

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from avmodels.nn.clip_blocks import Block
 from avmodels.nn.clip_text import TextEncoder, TextSize, trim
 from avmodels.nn.clip_tokens import tokenize
@@ -18,8 +20,6 @@ from avmodels.tag_align.model import SIZES, ImageEncoder, Size, TagAlign, optimi
 from avmodels.tag_align.projector import GatedSize, GatedStack, Projector, TransformerSize, TransformerStack
 from avmodels.tag_align.segment import PUBLISHED
 from avmodels.tag_align.tower import ImageSize, ImageTower, Patches
-from torch import Tensor, nn
-
 from tests.golden import tag_align_evaluation as evaluation
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case

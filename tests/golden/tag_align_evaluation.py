@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from avmodels.nn.clip_tokens import tokenize
 from avmodels.tag_align import lists, miou, pictures, prompts, refine, segment
 from avmodels.tag_align.model import TagAlign
 from avmodels.tag_align.segment import PUBLISHED, Protocol
-from torch import Tensor
-
 from tests.golden.case import Case
 
 Outputs = dict[str, Any]

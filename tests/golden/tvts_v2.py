@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from avmodels.data.clips import UnreadableError
 from avmodels.engine import weights
 from avmodels.nn.clip_text import TextEncoder, TextSize
@@ -23,8 +25,6 @@ from avmodels.tvts_v2 import (
     zero_shot,
 )
 from avmodels.tvts_v2.model import SIZES, TVTS, Size, Sorter, VideoEncoder, activation
-from torch import Tensor, nn
-
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case
 

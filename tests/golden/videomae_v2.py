@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from avmodels import zoo
 from avmodels.data import augment, mixup
 from avmodels.engine import weights
@@ -24,8 +26,6 @@ from avmodels.videomae_v2.model import (
     grid,
     official_positions,
 )
-from torch import Tensor, nn
-
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case
 

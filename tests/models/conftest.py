@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from avmodels import zoo
 from avmodels.data import toy
 

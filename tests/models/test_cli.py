@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from avmodels.errors import ConfigError, ModelsError
 from typer.testing import CliRunner
 
+from avmodels.errors import ConfigError, ModelsError
 from avtool.cli import models
 from tests.models.conftest import SMALL
 
@@ -71,6 +71,7 @@ def test_the_zoo_is_listed_and_shown() -> None:
 
 def test_import_and_export(tmp_path: Path) -> None:
     import torch
+
     from avmodels import create
 
     torch.save({"model": create("videomae-v2/tiny").state_dict()}, tmp_path / "published.pth")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from avmodels import run, zoo
 from avmodels.data import toy
 from avmodels.data.clips import Video

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+
 from avmodels import run
 from avmodels.engine import checkpoints, train
 from avmodels.engine.log import records
 from avmodels.errors import ConfigError, DataError, DivergedError, SpaceError
-from safetensors.torch import load_file
-
 from tests.models.conftest import small
 
 

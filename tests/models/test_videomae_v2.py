@@ -9,21 +9,21 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-import avmodels
 import h5py
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+import avmodels
 from avmodels import run, zoo
 from avmodels.data.clips import Video
 from avmodels.errors import ConfigError, DataError, WeightsError
 from avmodels.nn import attention
 from avmodels.videomae_v2 import checkpoint, data, lists, masks, recipe, sampling, views
 from avmodels.videomae_v2.model import Classifier, positions_for
-from hypothesis import given
-from hypothesis import strategies as st
-from safetensors.torch import save_file
-
 from tests.models.conftest import SMALL, small
 
 TINY = "videomae-v2/tiny"

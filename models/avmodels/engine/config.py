@@ -132,16 +132,27 @@ def save(config: Config, path: Path) -> None:
 
 def _fault(fault: Any, schema: type[BaseModel]) -> str:
     """One mistake in words, with the nearest key for an unknown one."""
-    *sections, key = (str(part) for part in fault["loc"])
-    name = ".".join([*sections, key])
+    place = [str(part) for part in fault["loc"]]
+    name = ".".join(place)
     if fault["type"] == "missing":
         return f"{name} is missing"
+    if not place:  # a rule over the whole configuration: its message says all
+        return fault["msg"].removeprefix("Value error, ")
     if fault["type"] != "extra_forbidden":
         return f"{name}: {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
-    known: Any = schema
-    for section in sections:
-        known = known.model_fields[section].annotation
-    near = difflib.get_close_matches(key, known.model_fields, n=1, cutoff=0.5)
+    known = _section(schema, place[:-1])
+    if known is None:
+        return f"{name} is no setting"
+    near = difflib.get_close_matches(place[-1], known.model_fields, n=1, cutoff=0.5)
     return f"{name} is no setting" + (
         f"; did you mean {near[0]}?" if near else f" (there are {', '.join(known.model_fields)})"
     )
+
+
+def _section(schema: type[BaseModel], place: list[str]) -> type[BaseModel] | None:
+    """The schema of the section at `place`, None inside a list or another type that has no keys of its own."""
+    known: Any = schema
+    for part in place:
+        field = getattr(known, "model_fields", {}).get(part)
+        known = field.annotation if field else None
+    return known if isinstance(known, type) and issubclass(known, BaseModel) else None

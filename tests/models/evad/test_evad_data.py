@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from avmodels.engine import config as configs
 from avmodels.errors import ConfigError, DataError
 from avmodels.evad import ava, views
 from avmodels.evad.average_precision import Boxes, Protocol, average_precisions, ranks
 from avmodels.evad.config import Detection, Schedule
 from avmodels.evad.optimisation import learning_rate
-from hypothesis import given
-from hypothesis import strategies as st
 
 CONFIGS = files("avmodels.evad").joinpath("configs")
 VARIANTS = sorted(path.name for path in CONFIGS.iterdir())

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+
 from avmodels.engine import processes, weights
 from avmodels.errors import DataError
 from avmodels.evad import ava, data, evaluation, recipe

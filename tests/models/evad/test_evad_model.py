@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from avmodels.engine import weights as files
 from avmodels.errors import WeightsError
 from avmodels.evad import checkpoint, cost, detections, encoder, loss, recipe
@@ -19,8 +21,6 @@ from avmodels.evad.proposals import ProposalSize
 from avmodels.evad.pyramid import Pyramid
 from avmodels.nn.positions import sinusoid
 from avmodels.videomae_v2 import model as videomae
-from torch import Tensor, nn
-
 from tests.golden.evad import configuration
 
 TINY = Size(

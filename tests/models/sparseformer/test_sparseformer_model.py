@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.sparseformer import checkpoint, inherit, regions, zero_shot
 from avmodels.sparseformer.inflate import inflate
 from avmodels.sparseformer.loss import alignment
 from avmodels.sparseformer.model import DESIGNS, Design, Layer, SparseFormer, Unit, bootstrapped
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor
 
 LOOK = ("ATTN", "ROI_ADJ", "SAMPLING_M", "MLP")
 SMALL = Design((Unit(64, LOOK, 2), Unit(128, LOOK), Unit(128, ("ATTN", "MLP"))), 9, 16, 16)

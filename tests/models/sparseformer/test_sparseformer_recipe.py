@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
 from avmodels.data.clips import UnreadableError
 from avmodels.engine import config as configs
 from avmodels.engine import weights
 from avmodels.errors import ConfigError, DataError
 from avmodels.sparseformer import data, recipe
-from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
 
 FOLDER = Path(str(files("avmodels.sparseformer"))) / "configs"
 COLOURS = ("red", "green", "blue", "grey")

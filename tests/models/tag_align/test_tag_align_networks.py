@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
 from avmodels.engine import weights
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.clip_text import TextEncoder, TextSize, trim
@@ -14,8 +17,6 @@ from avmodels.tag_align import checkpoint, cost, prompts, tower
 from avmodels.tag_align.model import SIZES, TagAlign
 from avmodels.tag_align.projector import GatedSize, TransformerSize
 from avmodels.tag_align.tower import ImageSize, ImageTower
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 TINY = SIZES["vit-tiny"]
 PROJECTORS = {"gated": GatedSize(), "transformer": TransformerSize(heads=4)}

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from avmodels.engine import config as configs
 from avmodels.engine import weights
 from avmodels.errors import ConfigError, DataError, WeightsError
 from avmodels.tag_align import data, datasets, lists, miou, recipe, segment
 from avmodels.tag_align.config import Alignment, Inference
-from PIL import Image
-
 from tests.models.tag_align.test_tag_align_networks import clip_of
 
 CONFIGS = Path(recipe.__file__).parent / "configs"

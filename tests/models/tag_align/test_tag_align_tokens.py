@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import string
 
-from avmodels.nn.clip_tokens import END, START, VOCABULARY, clean, encode, tokenize, vocabulary
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from avmodels.nn.clip_tokens import END, START, VOCABULARY, clean, encode, tokenize, vocabulary
 
 
 def test_the_vocabulary_is_whole() -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
 from avmodels.errors import WeightsError
 from avmodels.nn.clip_text import TextSize
 from avmodels.tvts_v2 import checkpoint
 from avmodels.tvts_v2.model import TVTS, Size
-from torch import Tensor
 
 SMALL = Size(8, 32, 2, 2, TextSize(16, 16, 2, 2, 50, 9), sort_heads=2, side=16, frames=4)
 

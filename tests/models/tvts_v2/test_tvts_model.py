@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
+
 from avmodels.nn.clip_text import TextSize
 from avmodels.tvts_v2 import groups, loss
 from avmodels.tvts_v2.model import SIZES, TVTS, Size, VideoEncoder
-from torch import Tensor
 
 SMALL = Size(8, 32, 2, 2, TextSize(16, 16, 4, 2, 50, 9), sort_heads=2, side=16, frames=4)
 FAMILIES = (SMALL, replace(SMALL, quick_gelu=False, sorts_normed=False))

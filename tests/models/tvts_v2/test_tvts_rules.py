@@ -6,13 +6,14 @@ import random
 
 import numpy as np
 import pytest
-from avmodels.data.clips import UnreadableError
-from avmodels.tvts_v2 import retrieval, sampling, transcripts, views
-from avmodels.tvts_v2.config import Schedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
+
+from avmodels.data.clips import UnreadableError
+from avmodels.tvts_v2 import retrieval, sampling, transcripts, views
+from avmodels.tvts_v2.config import Schedule
 
 
 @given(st.integers(1, 5000), st.integers(1, 32))

@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+
 from avmodels.data.samples import Samples, collate
 from avmodels.engine import weights
 from avmodels.engine.config import Training
 from avmodels.errors import ConfigError, DataError, WeightsError
 from avmodels.tvts_v2 import checkpoint, data, lists, recipe
 from avmodels.tvts_v2.config import Encoders, HeldOut, NarratedClips, Pretraining, ZeroShot
-from torch.utils.flop_counter import FlopCounterMode
 
 TINY = Encoders(size="vit-tiny", frames=4)
 
