@@ -70,8 +70,9 @@ def reels(blocks: Iterable[tuple[int, np.ndarray]]) -> Iterator[Reel]:
 
 
 def _reel(start: int, samples: np.ndarray, last: bool) -> Reel:
-    spoken = voice_activity.probabilities(samples[None])[0]
-    sung = singing.probabilities(samples)
+    voice = singing.separate(samples)
+    spoken, sung = voice_activity.probabilities(np.stack([samples, voice]))
+    sung = singing.probabilities(voice, sung)
     probability = np.maximum(spoken, sung)
     if not last:
         frames = _cut(probability)

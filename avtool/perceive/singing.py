@@ -24,15 +24,16 @@ AROUND = 2 * SECOND  # a line is sung for seconds: probabilities are averaged ov
 SUNG = 0.15  # mean probability from which somebody sings
 
 
-def probabilities(samples: np.ndarray) -> np.ndarray:
-    """How likely somebody sings at each 32 ms frame of `samples` (n,), 16 kHz mono: float32 (frames,)."""
+def probabilities(voice: np.ndarray, heard: np.ndarray) -> np.ndarray:
+    """How likely somebody sings at each 32 ms frame: float32 (frames,).
+
+    `voice` (n,) is what `separate` took out of the mix, `heard` (frames,) what Silero makes of the whole of it.
+    """
     from scipy.ndimage import uniform_filter1d
 
-    voice = separate(samples)
-    whole = voice_activity.probabilities(voice[None])[0]
     pieces = np.pad(voice, (0, -len(voice) % RESTART)).reshape(-1, RESTART)
-    fresh = voice_activity.probabilities(pieces).reshape(-1)[: len(whole)]
-    return uniform_filter1d(np.maximum(whole, fresh), AROUND // FRAME_US, mode="constant")
+    fresh = voice_activity.probabilities(pieces).reshape(-1)[: len(heard)]
+    return uniform_filter1d(np.maximum(heard, fresh), AROUND // FRAME_US, mode="constant")
 
 
 def spans(probability: np.ndarray, start: int) -> list[Span]:

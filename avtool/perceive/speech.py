@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from avtool.perceive import transcript
+from avtool.perceive import dialogue, transcript
 from avtool.perceive.reels import Reel, reels
 from avtool.perceive.transcript import LANGUAGE, Line
 from avtool.timeline import SECOND, Span, Speech, Word, complement, merge
@@ -54,6 +54,7 @@ def listen(
     from avtool.media import audio
 
     whole = span or film.span
+    cues = dialogue.read(subtitles, whole) if subtitles else []
     stream = audio.choose(film, audio_track)
     speech: list[Speech] = []
     for reel in reels(audio.blocks(film, audio_track, whole)):
@@ -62,11 +63,7 @@ def listen(
             progress(reel.span.end - whole.start)
     if stream and stream.language and stream.language not in UNDERSTOOD:
         speech = [replace(heard, text="", words=(), language=stream.language) for heard in speech]
-    if subtitles:
-        from avtool.perceive import dialogue
-
-        speech = _apart(dialogue.believe(dialogue.read(subtitles, whole), speech))
-    return speech
+    return _apart(dialogue.believe(cues, speech))
 
 
 def _hear(reel: Reel, before: Speech | None) -> list[Speech]:
@@ -128,24 +125,24 @@ def _worded(voices: Sequence[Speech], lines: Iterable[Line]) -> list[Speech]:
 
 def _again(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: float) -> list[Speech]:
     """Crowd, music and missed voices in the pauses that are at least `loud` dB, each listened to by itself."""
-    pauses = {
-        piece: pause
+    numbers = {  # whether music in a piece would be part of a number
+        piece: pause.duration <= PHRASE or _goes_on(left, piece)
         for left, right, pause in _pauses(reel, voices, before)
         for piece in _near(pause, left is not None, right is not None)
         if reel.loudness(piece) >= loud
     }
-    lines = transcript.transcribe(reel.samples, reel.span.start, list(pauses))
+    lines = transcript.transcribe(reel.samples, reel.span.start, [[piece] for piece in numbers])
     found: list[Speech] = []
     show: list[Span] = []
     unclear: list[Span] = []
-    for piece, pause in pauses.items():
+    for piece, number in numbers.items():
         heard = [line for line in lines if line.span.middle in piece and _certain(line)]
         sounds = {line.sound for line in heard}
         if "crowd" in sounds:
             show.append(reel.loud(piece, loud))
             found.append(Speech(show[-1], "crowd", ("asr",), max(line.confidence for line in heard)))
         elif "music" in sounds:
-            if pause.duration <= PHRASE:
+            if number:
                 show.append(piece)
                 found.append(Speech(piece, "song", ("asr",), max(line.confidence for line in heard)))
         elif heard:
@@ -156,6 +153,11 @@ def _again(reel: Reel, voices: Sequence[Speech], before: Speech | None, loud: fl
     if sum(span.duration for span in show) >= sum(span.duration for span in unclear):
         found += [Speech(span, "crowd", ("asr",), CERTAIN) for span in unclear]
     return found
+
+
+def _goes_on(left: Speech | None, piece: Span) -> bool:
+    """Whether music in `piece` is a song that is fading out: it goes on after the last line that is understood."""
+    return left is not None and left.kind == "song" and piece.end <= left.span.end + ANSWER
 
 
 def _certain(line: Line) -> bool:
