@@ -32,7 +32,7 @@ def test_once_finishes_the_stage_and_stops(tmp_path: Path):
     process = begin(tmp_path)
     wait_for(process, "watching")
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "go on with: avtool describe" in said
     assert list((tmp_path / "work").glob("*.jsonl"))
