@@ -37,7 +37,7 @@ MAX_COMPRESSION = 4.0
 
 # Whisper puts in brackets the name of what is not speech, and notes around what is sung.
 PHRASE = re.compile(r"[\[(*](?P<named>[^\])*]*)[\])*]?|♪(?P<sung>[^♪]*)♪?|[^\[(*♪.?!]+[.?!]*|[.?!]+")
-CROWD = re.compile(r"laugh|chuckl|giggl|applau|applaud|clap|cheer|crowd|audience", re.IGNORECASE)
+CROWD = re.compile(r"laugh|chuckl|giggl|applau|clapping|cheer|crowd|audience", re.IGNORECASE)
 MUSIC = re.compile(r"music|singing|song|piano|guitar|instrument", re.IGNORECASE)
 
 Sound = Literal["speech", "song", "crowd", "music", "noise"]
