@@ -124,7 +124,7 @@ def destination(film: Path, kind: str, output: str | None, language: str, alone:
 
 
 # Seconds a second of film takes on two cores (bench/describe.py).
-_COST = {"speech": 0.05, "shots": 0.04, "people": 0.05, "tags": 0.01, "texts": 0.02}
+_COST = {"speech": 0.03, "shots": 0.06, "looks": 0.01, "people": 0.20, "tags": 0.05, "texts": 0.04}
 
 
 def _tell_plan(film: Path, files: list[Path], asked: dict[str, Any]) -> None:

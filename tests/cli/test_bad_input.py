@@ -184,6 +184,15 @@ def test_unwritable_output_is_told_before_the_work(told, tmp_path: Path, stub: P
     assert not (tmp_path / "work").exists()
 
 
+def test_film_that_is_described_already(told, tmp_path: Path, stub: Path):
+    film = tmp_path / "film.mkv"
+    ffmpeg("-i", stub, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy",
+           "-disposition:a:1", "visual_impaired", film)  # fmt: skip
+    code, line = told("describe", film)
+    assert code == 2
+    assert "audio description track already" in line
+
+
 def test_full_disk(told, tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
