@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from avmodels import zoo
-from avmodels.data import toy
+from avmodels.data import sampling
 from avmodels.data.clips import Video
 from avmodels.nn.attention import Attention
-from avmodels.videomae_v2 import data, masks, sampling
+from avmodels.videomae_v2 import data, masks
 from avmodels.videomae_v2.model import MaskedAutoencoder
 from avmodels.videomae_v2.recipe import build, pretraining_loss
 
@@ -145,8 +145,8 @@ def decoding() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         draw = np.random.default_rng(0)
-        frames = np.concatenate([toy.action(int(draw.integers(8)), draw) for _ in range(13)])[:300]
-        toy.write_video(path, np.repeat(np.repeat(frames, 4, axis=1), 5, axis=2))
+        frames = np.concatenate([toy_actions.action(int(draw.integers(8)), draw) for _ in range(13)])[:300]
+        toy_actions.write_video(path, np.repeat(np.repeat(frames, 4, axis=1), 5, axis=2))
         numbers = sampling.dense_views(300, 16, 4, 5)
         decoded = {"theirs": 0, "ours": 0}
 

@@ -200,11 +200,12 @@ def import_(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Where to (default: your data folder).")
     ] = None,
+    set: Set = None,
 ) -> None:
     """Turn a published checkpoint of the model library into safetensors."""
     from avmodels import run
 
-    print(run.import_weights(name, published, out))
+    print(run.import_weights(name, published, out, tuple(set or ())))
 
 
 def export(

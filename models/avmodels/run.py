@@ -95,7 +95,9 @@ def imported(name: str) -> Path:
     return weights_folder() / f"{name}.safetensors"
 
 
-def import_weights(name: str, published: Path, out: Path | None = None) -> Path:
+def import_weights(
+    name: str, published: Path, out: Path | None = None, settings: tuple[str, ...] = ()
+) -> Path:
     """Turns a published checkpoint into our safetensors, checked against the network `system/variant` names.
 
     Returns the file. Raises WeightsError for a file that is unsafe, broken or does not fit.
@@ -103,7 +105,7 @@ def import_weights(name: str, published: Path, out: Path | None = None) -> Path:
     from avmodels.engine import weights
 
     system, variant = zoo.split(name)
-    config, recipe = zoo.load(system, variant), zoo.recipe(system)
+    config, recipe = zoo.load(system, variant, settings), zoo.recipe(system)
     model = recipe.build(config)
     recipe.load(model, config, published)
     path = out or imported(name)
@@ -116,13 +118,16 @@ def export_weights(name: str, out: Path, ours: Path | None = None) -> None:
     from avmodels.engine import weights
 
     system, variant = zoo.split(name)
-    config, recipe = zoo.load(system, variant), zoo.recipe(system)
+    path = ours or imported(name)
+    says = "config" in weights.metadata(path)
+    config, recipe = zoo.load_of(system, path, None if says else variant), zoo.recipe(system)
     model = recipe.build(config)
-    recipe.load(model, config, ours or imported(name))
+    recipe.load(model, config, path)
+    published = recipe.published(model.state_dict()) if hasattr(recipe, "published") else model.state_dict()
     if out.suffix == ".safetensors":
-        weights.write(model.state_dict(), out, recipe.about(config))
+        weights.write(published, out, recipe.about(config))
     else:
-        weights.write_pickle(model.state_dict(), out)
+        weights.write_pickle(published, out)
 
 
 def _train(system: str, config: Any, data: Path, run: Path, init: Path | None, resume: bool) -> None:

@@ -35,7 +35,8 @@ def recipe(system: str) -> Any:
 
     It offers RECIPES (schemas by recipe), build(config), load(model, config, path), about(config),
     published_gmacs(config), example_input(config), train(...), evaluate(...), and where it makes sense
-    features(...). Raises ConfigError for another name.
+    features(...), and published(state) where our names differ from the published ones. Raises ConfigError for
+    another name.
     """
     if system not in SYSTEMS:
         raise ConfigError(f"no system is called {system!r}{_near(system, SYSTEMS)}")

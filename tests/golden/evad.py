@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from avmodels.engine import config as configs
 from avmodels.engine import weights
+from avmodels.engine.schedule import staircase
 from avmodels.evad import ava, checkpoint, detections, loss, recipe, views
 from avmodels.evad.average_precision import STRICT_THRESHOLDS, average_precisions
 from avmodels.evad.config import Detection, Schedule
@@ -21,7 +22,7 @@ from avmodels.evad.context import ContextBlock, ContextSize, extended
 from avmodels.evad.encoder import DroppingBlock, Encoded, EncoderSize, key_first
 from avmodels.evad.loss import Target
 from avmodels.evad.model import Detector, Located, Predictions, Size, detector, pad
-from avmodels.evad.optimisation import learning_rate, parameter_groups
+from avmodels.evad.optimisation import parameter_groups
 from avmodels.evad.proposals import ProposalSize, Stage
 from avmodels.evad.pyramid import LEVELS, level_of, pool
 from tests.golden.__main__ import differing_keys
@@ -344,7 +345,10 @@ def schedule(case: Case) -> Outputs:
     order = config["parameter_order"]
     assert of.keys() == set(order), of.keys() ^ set(order)
     return {
-        "lr": [learning_rate(epoch, steps) * 1e6 for epoch in case.inputs()["epoch"].tolist()],
+        "lr": [
+            steps.lr * 1e6 * staircase(epoch, steps.steps, steps.warmup_epochs, steps.warmup_lr / steps.lr)
+            for epoch in case.inputs()["epoch"].tolist()
+        ],
         "lr_scale": [of[name]["lr_scale"] for name in order],
         "weight_decay_times_1e4": [of[name]["weight_decay"] * 1e4 for name in order],
     }

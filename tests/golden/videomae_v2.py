@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avmodels import zoo
-from avmodels.data import augment, mixup
+from avmodels.data import augment, mixup, sampling
 from avmodels.engine import weights
 from avmodels.engine.schedule import cosine
+from avmodels.metrics import views
 from avmodels.metrics.accuracy import hits
 from avmodels.nn.layer_decay import layer_groups
 from avmodels.nn.positions import sinusoid
-from avmodels.videomae_v2 import checkpoint, data, loss, masks, sampling, views
+from avmodels.videomae_v2 import checkpoint, data, loss, masks
 from avmodels.videomae_v2.model import (
     Classifier,
     MaskedAutoencoder,

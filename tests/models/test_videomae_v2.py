@@ -19,10 +19,12 @@ from safetensors.torch import save_file
 
 import avmodels
 from avmodels import run, zoo
+from avmodels.data import lists, sampling
 from avmodels.data.clips import Video
 from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.metrics import views
 from avmodels.nn import attention
-from avmodels.videomae_v2 import checkpoint, data, lists, masks, recipe, sampling, views
+from avmodels.videomae_v2 import checkpoint, data, masks, recipe
 from avmodels.videomae_v2.model import Classifier, positions_for
 from tests.models.conftest import SMALL, small
 

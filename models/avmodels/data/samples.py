@@ -63,11 +63,12 @@ class Samples(Dataset[Sample]):
         return {"samples": [], "clips": [], "unreadable": unreadable}
 
 
-def collate(items: list[Sample]) -> Sample:
-    """A batch: the samples' tensors stacked (None where no clip could be read), and the lists joined."""
+def collate(items: list[Sample], stack: Callable[[list[Sample]], Sample] = default_collate) -> Sample:
+    """A batch: the samples' tensors put together by `stack` (None where no clip could be read), and the lists
+    joined."""
     samples = [sample for item in items for sample in item["samples"]]
     return {
-        "tensors": default_collate(samples) if samples else None,
+        "tensors": stack(samples) if samples else None,
         "clips": [clip for item in items for clip in item["clips"]],
         "unreadable": [message for item in items for message in item["unreadable"]],
     }

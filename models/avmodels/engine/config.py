@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from avmodels.errors import ConfigError
 
@@ -49,6 +49,26 @@ class Optimiser(Section):
     weight_decay: float = 0.05
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     clip: float | None = Field(default=None, gt=0)
+
+
+class Staircase(Section):
+    """AdamW, a warm-up from `warmup_lr` to `lr`, and `steps`: since which epoch the rate is which part of `lr`."""
+
+    lr: float = Field(gt=0)
+    steps: tuple[tuple[float, float], ...]
+    warmup_epochs: float = Field(default=0, ge=0)
+    warmup_lr: float = Field(default=0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float
+    clip: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _starts_at_zero(self) -> Self:
+        starts = [start for start, _ in self.steps]
+        if starts[:1] != [0] or starts != sorted(starts):
+            raise ValueError(f"steps begin at epochs {starts}; they must begin at 0 and rise")
+        return self
 
 
 class Training(Section):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
@@ -18,11 +19,16 @@ from torch.multiprocessing.spawn import ProcessRaisedException, start_processes
 from avmodels.errors import ModelsError
 
 
-def accelerator(precision: str = "fp32") -> Accelerator:
-    """The process's place among its fellows (torchrun's or `launch`'s), on the GPU if there is one."""
+def accelerator(precision: str = "fp32", unused: bool = False) -> Accelerator:
+    """The process's place among its fellows (torchrun's or `launch`'s), on the GPU if there is one; `unused`
+    says that some steps leave parameters without gradients."""
     mixed = "no" if precision == "fp32" else precision
     AcceleratorState._reset_state()  # a program may train in one precision and test in another
-    return Accelerator(mixed_precision=mixed, cpu=not torch.cuda.is_available())
+    return Accelerator(
+        mixed_precision=mixed,
+        cpu=not torch.cuda.is_available(),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=unused)],
+    )
 
 
 def spread(
@@ -41,6 +47,17 @@ def spread(
             sharded.set_force_sum_reduction_for_comms(here.device.type == "cpu")
         return model
     return here.prepare_model(model)
+
+
+def onto(value: Any, device: torch.device) -> Any:
+    """A batch's tensors, in lists and dictionaries or not, on a device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, list):
+        return [onto(item, device) for item in value]
+    if isinstance(value, dict):
+        return {name: onto(item, device) for name, item in value.items()}
+    return value
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -7,43 +7,59 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from avmodels.data.samples import Order, Sample, Samples, collate, seed_generators
 from avmodels.engine import checkpoints, weights
-from avmodels.engine.config import Optimiser, Training
+from avmodels.engine.config import Training
+from avmodels.engine.descent import Descent
 from avmodels.engine.ema import MovingAverage
 from avmodels.engine.log import Log
-from avmodels.engine.processes import put, spread, whole
-from avmodels.engine.schedule import cosine
+from avmodels.engine.processes import onto, put, spread, whole
+from avmodels.engine.schedule import Length
 from avmodels.errors import DataError, DivergedError
 
-Batch = dict[str, Tensor]
+# A batch's tensors by name; `Task.stack` may leave lists of tensors of different sizes.
+Batch = dict[str, Any]
+
+
+# What does not learn, in a run's folder.
+FROZEN = "frozen.safetensors"
+
+
+def nothing(step: int, length: Length) -> None:
+    """Goes before a step of most systems."""
 
 
 @dataclass(frozen=True)
 class Task:
     """What the loop needs to know of a system.
 
-    `groups` gives the optimiser's groups, each with `params`, `weight_decay` and `lr_scale`; `loss` a batch's
-    mean loss; `evaluate` metrics, the one called `best` deciding which weights are kept as the best. `units`
-    are the modules that FSDP gathers one at a time; `about` goes into the header of every weights file.
+    Steps take their clips from the `sources` in turn; an epoch is one pass through the first, and the others
+    begin anew when they end. `stack` puts samples together. `before` is called before every step. `groups`
+    gives the optimiser's groups, each with `params`, `weight_decay` and `lr_scale`; `loss` a batch's mean loss;
+    `evaluate` metrics, the one called `best` deciding which weights are kept as the best. `units` are the
+    modules that FSDP gathers one at a time; `about` goes into the header of every weights file.
     """
 
     model: nn.Module
-    samples: Samples
+    sources: tuple[Samples, ...]
     groups: Callable[[nn.Module], list[dict[str, Any]]]
     loss: Callable[[nn.Module, Batch], Tensor]
     units: tuple[type[nn.Module], ...]
     about: dict[str, Any]
     evaluate: Callable[[nn.Module, Accelerator], dict[str, float]] | None = None
     best: str = ""
+    stack: Callable[[list[Sample]], Batch] = default_collate
+    before: Callable[[int, Length], None] = nothing
 
 
 @dataclass
@@ -57,7 +73,7 @@ class Progress:
 
 
 def fit(
-    task: Task, optimiser: Optimiser, training: Training, run: Path, here: Accelerator, resume: bool
+    task: Task, descent: Descent, training: Training, run: Path, here: Accelerator, resume: bool
 ) -> dict[str, float]:
     """Trains, leaving in the folder `run`: checkpoints/, model.safetensors (and ema.safetensors,
     best.safetensors), log.jsonl and tensorboard/. Returns the last metrics.
@@ -66,44 +82,46 @@ def fit(
     repeats itself exactly. Raises DataError where the data make no batch or too many clips are unreadable,
     DivergedError at a loss that is no number, SpaceError where a checkpoint cannot be written.
     """
-    clips = training.batch * training.accumulate * here.num_processes
-    an_epoch = len(task.samples) // clips
-    if an_epoch == 0:
-        raise DataError(f"{len(task.samples)} clips make no batch: a step takes {clips}")
-    total = an_epoch * training.epochs
-    warmup = min(int(optimiser.warmup_epochs * an_epoch), total)
-
+    length = measure(task, training, here)
     model = task.model
     spread_model = spread(model, task.units, training.parallel, here)
-    adamw = torch.optim.AdamW(task.groups(model), lr=0.0, betas=optimiser.betas, eps=optimiser.eps)
+    optimiser = descent.optimiser(task.groups(model))
     average = MovingAverage(model, training.ema) if training.ema else None
     progress = Progress()
     if resume:
-        restore(run, model, adamw, average, progress)
-    log = Log(run, progress.step, total, here.is_main_process)
-    batches = loader(task.samples, training, here, progress.step * training.accumulate, total)
+        restore(run, model, optimiser, average, progress)
+    else:
+        keep_frozen(run, model, task.about, here)
+    log = Log(run, progress.step, length.total, here.is_main_process)
+    loaders = [
+        loader(task, number, training, here, progress.step, length.total)
+        for number in range(len(task.sources))
+    ]
     try:
-        for step in range(progress.step, total):
+        for step in range(progress.step, length.total):
             began = time.perf_counter()
-            epoch, of_epoch = divmod(step, an_epoch)
-            rate = cosine(step, total, warmup, optimiser.lr, optimiser.final_lr) * clips / 256
-            for group in adamw.param_groups:
+            epoch, of_epoch = divmod(step, length.an_epoch)
+            rate = descent.rate(step, length)
+            for group in optimiser.param_groups:
                 group["lr"] = rate * group["lr_scale"]
 
-            taken = take(batches, training.accumulate, training.batch, log)
+            source = step % len(loaders)
+            taken = take(loaders[source], training.accumulate, training.batch, log)
+            task.before(step, length)
             loss = gradients(task, spread_model, taken, here, training.seed, step)
             loss, passed_over = agree(loss, taken, here)
             progress.unreadable = passed_over + (progress.unreadable if of_epoch else 0)
-            if progress.unreadable > training.max_unreadable * len(task.samples):
+            clips = max(length.an_epoch * length.clips, len(task.sources[0]))
+            if progress.unreadable > training.max_unreadable * clips:
                 raise DataError(
-                    f"{progress.unreadable} of {len(task.samples)} clips could not be read in epoch {epoch + 1}, more "
+                    f"{progress.unreadable} of {clips} clips could not be read in epoch {epoch + 1}, more "
                     f"than training.max_unreadable = {training.max_unreadable:g} allows"
                 )
             if not torch.isfinite(torch.tensor(loss)):
-                raise diverged(run, step, loss, taken, task.samples, here)
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), optimiser.clip or float("inf"))
-            adamw.step()
-            adamw.zero_grad(set_to_none=True)
+                raise diverged(run, step, loss, taken, task.sources[source], here)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), descent.clip or float("inf"))
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
             if average:
                 average.update(model)
             seconds = time.perf_counter() - began
@@ -114,40 +132,52 @@ def fit(
                 lr=rate,
                 grad_norm=whole(norm).item(),
                 unreadable=progress.unreadable,
-                clips_per_second=clips / seconds,
+                clips_per_second=length.clips / seconds,
             )
 
             progress.step = step + 1
-            ended = of_epoch + 1 == an_epoch
+            ended = of_epoch + 1 == length.an_epoch
             if ended:
                 end_epoch(task, spread_model, run, epoch, training, progress, here, log)
             if ended or (training.save_every and progress.step % training.save_every == 0):
-                keep(run, model, adamw, average, progress, training.keep, here)
+                keep(run, model, optimiser, average, progress, training.keep, here)
     finally:
         log.close()
     finish(task, run, average, here)
     return progress.metrics
 
 
+def measure(task: Task, training: Training, here: Accelerator) -> Length:
+    """How long the run is. Raises DataError where a source does not fill a step."""
+    clips = training.batch * training.accumulate * here.num_processes
+    for source in task.sources:
+        if len(source) < clips:
+            raise DataError(f"{len(source)} clips make no batch: a step takes {clips}")
+    an_epoch = len(task.sources[0]) // clips * len(task.sources)
+    return Length(an_epoch * training.epochs, an_epoch, clips)
+
+
 def loader(
-    samples: Samples, training: Training, here: Accelerator, start: int, total: int
+    task: Task, number: int, training: Training, here: Accelerator, start: int, total: int
 ) -> Iterator[Sample]:
-    """This process's batches, from number `start` on."""
+    """This process's batches of a source, from those of step `start` on."""
+    every = len(task.sources)
+    before, in_all = ((steps + every - 1 - number) // every for steps in (start, total))
     order = Order(
-        len(samples),
+        len(task.sources[number]),
         training.batch,
         training.seed,
-        start,
-        total * training.accumulate,
+        before * training.accumulate,
+        in_all * training.accumulate,
         here.process_index,
         here.num_processes,
         training.accumulate,
     )
     return iter(
         DataLoader(
-            samples,
+            task.sources[number],
             batch_sampler=order,
-            collate_fn=collate,
+            collate_fn=partial(collate, stack=task.stack),
             num_workers=training.workers,
             pin_memory=here.device.type == "cuda",
         )
@@ -176,7 +206,7 @@ def gradients(
     losses = []
     for number, batch in enumerate(batches):
         seed_generators(seed, step, number, here.process_index)
-        tensors = {name: value.to(here.device) for name, value in batch["tensors"].items()}
+        tensors = onto(batch["tensors"], here.device)
         last = number + 1 == len(batches)
         with contextlib.nullcontext() if last else here.no_sync(model):
             with here.autocast():
@@ -229,6 +259,19 @@ def end_epoch(
             weights.write(state, run / "best.safetensors", task.about)
 
 
+def frozen(model: nn.Module) -> set[str]:
+    """The names of the parameters that do not learn."""
+    return {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+
+
+def keep_frozen(run: Path, model: nn.Module, about: dict[str, Any], here: Accelerator) -> None:
+    """Saves once what no step changes, so that a run goes on without the weights it was started from."""
+    still, state = frozen(model), model.state_dict()
+    full = {name: whole(state[name]) for name in sorted(still)}
+    if full and here.is_main_process:
+        weights.write(full, run / FROZEN, about)
+
+
 def keep(
     run: Path,
     model: nn.Module,
@@ -238,8 +281,9 @@ def keep(
     count: int,
     here: Accelerator,
 ) -> None:
-    """Saves a checkpoint from which `restore` goes on."""
-    parts = {"model": {name: whole(value) for name, value in model.state_dict().items()}}
+    """Saves a checkpoint from which `restore` goes on; what is frozen was kept at the start."""
+    still = frozen(model)
+    parts = {"model": {name: whole(value) for name, value in model.state_dict().items() if name not in still}}
     if average:
         parts["ema"] = {name: whole(value) for name, value in average.parameters.items()}
     trainer = {"progress": asdict(progress), "optimiser": checkpoints.optimiser_state(model, optimiser)}
@@ -257,6 +301,8 @@ def restore(
 ) -> None:
     """Goes back to the newest checkpoint."""
     parts, trainer = checkpoints.load(run / "checkpoints")
+    if (run / FROZEN).exists():
+        checkpoints.restore_model(model, load_file(run / FROZEN))
     checkpoints.restore_model(model, parts["model"])
     checkpoints.restore_optimiser(model, optimiser, trainer["optimiser"])
     if average:

@@ -1,11 +1,9 @@
-"""Reading and writing weights: safetensors, and published pickles without running their code."""
+"""Reading and writing weights: safetensors, and what was published."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from avmodels.engine import pickles
 from avmodels.errors import SpaceError, WeightsError
 
 State = dict[str, Tensor]
@@ -35,20 +34,13 @@ def read(path: Path, system: str) -> dict[str, Any]:
         path = path / "mp_rank_00_model_states.pt"
     if not path.is_file():
         raise WeightsError(f"there is no checkpoint at {path}")
-    try:
-        if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors":
+        try:
             with safe_open(path, "pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        # Training scripts store their options beside the weights: plain data in a Namespace.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            document = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path} is a pickle that needs to run code to be read ({_culprit(error)}); "
-            "refused: ask its author for safetensors or a plain state dict"
-        ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path} is not a readable checkpoint: {error or type(error).__name__}") from error
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is not a readable checkpoint: {error}") from error
+    document = pickles.read(path)
     if not isinstance(document, dict):
         raise WeightsError(f"{path} holds a {type(document).__name__}, not a dictionary of tensors")
     return document
@@ -138,11 +130,3 @@ def _few(words: str, names: list[str]) -> str:
     """The first names of a list and how many more there are; nothing for none."""
     rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{words}{', '.join(names[:3])}{rest}" if names else ""
-
-
-def _culprit(error: Exception) -> str:
-    """The class or function that the refused pickle asks for."""
-    for line in str(error).splitlines():
-        if "GLOBAL" in line:
-            return line.strip().split(". ")[0]
-    return str(error).splitlines()[0]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from avmodels.engine.config import Config, Section, Training
+from avmodels.engine.config import Config, Section, Staircase, Training
 from avmodels.evad.model import SIZES
 
 
@@ -64,27 +64,14 @@ class Losses(Section):
     nobody: float = Field(default=0.1, ge=0)
 
 
-class Schedule(Section):
-    """AdamW, a warm-up from `warmup_lr` to `lr`, and `steps`: since which epoch it is which part of `lr`.
+class Schedule(Staircase):
+    """The stages and the decoder learn `new_scale` times faster than the rest."""
 
-    `new_scale` is how many times faster the stages and the decoder learn than the rest.
-    """
-
-    lr: float = Field(gt=0)
     steps: tuple[tuple[float, float], ...] = ((0, 1.0), (5, 0.1), (8, 0.01))
     warmup_epochs: float = Field(default=2, ge=0)
     warmup_lr: float = Field(default=2.5e-6, ge=0)
     new_scale: float = Field(default=8.0, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
     weight_decay: float = 1e-4
-
-    @model_validator(mode="after")
-    def _starts_at_zero(self) -> Schedule:
-        starts = [start for start, _ in self.steps]
-        if not starts or starts[0] != 0 or starts != sorted(starts):
-            raise ValueError(f"steps begin at epochs {starts}; they must begin at 0 and rise")
-        return self
 
 
 class Evaluation(Section):

@@ -1,4 +1,4 @@
-"""How fast what is learned, and when."""
+"""How fast what is learned."""
 
 from __future__ import annotations
 
@@ -6,20 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from avmodels.evad.config import Schedule
 from avmodels.nn.layer_decay import decays
 
 # The parts that no checkpoint starts: they learn faster.
 NEW_PARTS = ("stages.", "context.")
-
-
-def learning_rate(epoch: float, schedule: Schedule) -> float:
-    """The rate at a moment of training, in epochs and their fractions: a line up to the end of the warm-up,
-    then the step that has begun last."""
-    if epoch < schedule.warmup_epochs:
-        reached = learning_rate(schedule.warmup_epochs, schedule)
-        return schedule.warmup_lr + (reached - schedule.warmup_lr) * epoch / schedule.warmup_epochs
-    return schedule.lr * [factor for start, factor in schedule.steps if start <= epoch][-1]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float, new_scale: float) -> list[dict[str, Any]]:

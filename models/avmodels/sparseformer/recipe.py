@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from avmodels.data.mixup import mix, soft_labels
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
+from avmodels.engine.descent import adamw
+from avmodels.engine.judging import accuracy, judge
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.layer_decay import decays
-from avmodels.sparseformer import checkpoint, cost, data, evaluation
+from avmodels.sparseformer import checkpoint, cost, data
 from avmodels.sparseformer.config import RECIPES, Bootstrapping, Classification, Videos
 from avmodels.sparseformer.inherit import inherit, vit
 from avmodels.sparseformer.loss import alignment, soft_cross_entropy
@@ -70,7 +72,7 @@ def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: 
         if init is not None:
             start(model, init)
         task = classification(config, model, folder)
-    return fit(task, config.optimiser, config.training, run, here, resume)
+    return fit(task, adamw(config.optimiser), config.training, run, here, resume)
 
 
 def classification(config: Classification, model: SparseFormer, folder: Path) -> Task:
@@ -88,13 +90,13 @@ def classification(config: Classification, model: SparseFormer, folder: Path) ->
 
     return Task(
         model=model,
-        samples=Samples(pictures, data.training_reader(how), training.seed),
+        sources=(Samples(pictures, data.training_reader(how), training.seed),),
         groups=lambda model: groups(model, config.optimiser.weight_decay),
         loss=loss,
         units=(Layer,),
         about=about(config),
-        evaluate=lambda model, here: evaluation.judge(
-            model, held_out, data.test_reader(how, how.side), evaluation.accuracy, training, here
+        evaluate=lambda model, here: judge(
+            model, held_out, data.test_reader(how, how.side), recognised, training, here
         ),
         best="top1",
     )
@@ -128,14 +130,14 @@ def bootstrapping(config: Bootstrapping, model: SparseFormer, folder: Path, init
 
     return Task(
         model=model,
-        samples=Samples(
-            pictures, data.bootstrap_reader(config.data, config.parent.side), config.training.seed
+        sources=(
+            Samples(pictures, data.bootstrap_reader(config.data, config.parent.side), config.training.seed),
         ),
         groups=lambda model: groups(model, config.optimiser.weight_decay, made.tuned, config.inherited_lr),
         loss=lambda model, batch: alignment(*pair(model, batch["image"])),
         units=(Layer,),
         about=about(config),
-        evaluate=lambda model, here: evaluation.judge(model, held_out, reader, cosine, config.training, here),
+        evaluate=lambda model, here: judge(model, held_out, reader, cosine, config.training, here),
         best="cosine",
     )
 
@@ -168,6 +170,11 @@ def groups(
     return list(made.values())
 
 
+def recognised(model: nn.Module, batch: Batch) -> dict[str, float]:
+    """top1 and top5 of a batch of images with labels, summed."""
+    return accuracy(model(batch["image"]), batch["label"])
+
+
 def about(config: Settings) -> dict[str, Any]:
     """What a weights file says of itself."""
     return {"system": SYSTEM, "config": config.model_dump(mode="json")}
@@ -182,9 +189,7 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     load(model, config, path)
     held_out = data.labelled(folder / "val", config.model.classes)
     reader = data.test_reader(config.data, config.data.side)
-    return evaluation.judge(
-        model.to(here.device).eval(), held_out, reader, evaluation.accuracy, config.training, here
-    )
+    return judge(model.to(here.device).eval(), held_out, reader, recognised, config.training, here)
 
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:

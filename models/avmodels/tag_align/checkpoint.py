@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avmodels.engine import weights
@@ -84,21 +81,3 @@ def from_clip(state: State) -> State:
         elif name not in ("logit_scale", "input_resolution", "context_length", "vocab_size"):
             ours["clip_text_encoder." + name] = tensor
     return ours
-
-
-def read(path: Path, system: str) -> State:
-    """The tensors of a checkpoint of TagAlign, or of CLIP as OpenAI or the transformers library publish it. Raises WeightsError."""
-    if is_script(path):
-        try:
-            return dict(torch.jit.load(path, map_location="cpu").state_dict())
-        except RuntimeError as error:
-            raise WeightsError(f"{path} is not a readable TorchScript archive: {error}") from error
-    return state_of(weights.read(path, system))
-
-
-def is_script(path: Path) -> bool:
-    """Whether a file is a TorchScript archive, the form of OpenAI's own files."""
-    if not (path.is_file() and zipfile.is_zipfile(path)):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.split("/")[1:] == ["constants.pkl"] for name in archive.namelist())

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch.utils.data import DataLoader, Dataset
 
 from avmodels.data.clips import UnreadableError
-from avmodels.errors import DataError
+from avmodels.engine.judging import limit, total
 from avmodels.tag_align import datasets, miou, pictures
 from avmodels.tag_align.config import Alignment
 from avmodels.tag_align.datasets import DataSet
@@ -61,7 +61,7 @@ def areas_of(
     words = embed_words(model.clip_text_encoder, data.words, config.inference.template)
     items = datasets.listing(data, root)
     mine = Labelled(items[here.process_index :: here.num_processes], data, how.bounds)
-    total, unreadable = np.zeros((4, len(data.classes)), np.int64), 0
+    areas, unreadable = np.zeros((4, len(data.classes)), np.int64), 0
     for item in DataLoader(mine, batch_size=None, num_workers=config.training.workers):
         if "unreadable" in item:
             unreadable += 1
@@ -74,16 +74,10 @@ def areas_of(
         prediction, label = found.cpu().numpy().astype(np.int32), np.asarray(item["label"])
         if prediction.shape != label.shape:  # of a picture that was reduced
             prediction = cv2.resize(prediction, label.shape[::-1], interpolation=cv2.INTER_NEAREST)
-        total += np.stack(miou.areas(prediction, label, len(data.classes), data.ignored))
-    counts = torch.tensor([*total.ravel().tolist(), unreadable], device=here.device)
-    summed = here.reduce(counts, reduction="sum")
-    assert isinstance(summed, torch.Tensor)
-    *flat, unreadable = summed.tolist()
-    if unreadable > config.training.max_unreadable * len(items):
-        raise DataError(
-            f"{unreadable} of {len(items)} pictures could not be read, more than training.max_unreadable allows"
-        )
-    return miou.Areas(*np.array(flat, np.int64).reshape(4, -1)), unreadable
+        areas += np.stack(miou.areas(prediction, label, len(data.classes), data.ignored))
+    *flat, missed = total([*areas.ravel().tolist(), unreadable], here)
+    limit(missed, len(items), config.training.max_unreadable)
+    return miou.Areas(*np.array(flat).astype(np.int64).reshape(4, -1)), int(missed)
 
 
 def measure(
@@ -97,11 +91,11 @@ def measure(
     missed = 0
     for name in config.inference.data:
         data = datasets.find(name, root)
-        total, unreadable = areas_of(model, data, root, config, here)
-        metrics[name] = miou.mean_iou(total)
+        areas, unreadable = areas_of(model, data, root, config, here)
+        metrics[name] = miou.mean_iou(areas)
         missed += unreadable
         if results is not None and here.is_main_process:
-            pairs = zip(data.classes, miou.ious(total), strict=True)
+            pairs = zip(data.classes, miou.ious(areas), strict=True)
             by_class = [(word, None if np.isnan(iou) else round(float(iou), 4)) for word, iou in pairs]
             results.mkdir(parents=True, exist_ok=True)
             (results / f"{name}.json").write_text(json.dumps(by_class, indent=1), encoding="utf-8")

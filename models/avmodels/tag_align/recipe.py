@@ -11,7 +11,8 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from avmodels.data.samples import Samples, seed_generators
-from avmodels.engine import processes
+from avmodels.engine import processes, weights
+from avmodels.engine.descent import adamw
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.tag_align import checkpoint, cost, data, evaluation
@@ -71,7 +72,7 @@ def start(model: TagAlign, path: Path) -> list[str]:
 
     Raises WeightsError where the towers do not come whole.
     """
-    left = checkpoint.start(model, checkpoint.read(path, SYSTEM), str(path))
+    left = checkpoint.start(model, checkpoint.state_of(weights.read(path, SYSTEM)), str(path))
     lacking = [name for name in left if name.startswith("clip_")]
     if lacking:
         raise WeightsError(f"{path} holds no CLIP: it has no {lacking[0]}")
@@ -95,7 +96,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
         model.label_embedding.data.copy_(embed_words(model.clip_text_encoder, words, config.data.template))
     task = Task(
         model=model,
-        samples=Samples(range(len(pairs)), data.training_reader(pairs, config.data), config.training.seed),
+        sources=(Samples(range(len(pairs)), data.training_reader(pairs, config.data), config.training.seed),),
         groups=lambda model: optimiser_groups(model, config.optimiser.weight_decay),
         loss=loss(config),
         units=(GatedLayer, Block),
@@ -103,7 +104,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
         evaluate=validation(config, folder),
         best="miou",
     )
-    return fit(task, config.optimiser, config.training, run, here, resume)
+    return fit(task, adamw(config.optimiser), config.training, run, here, resume)
 
 
 def loss(config: Alignment) -> Callable[[nn.Module, Batch], Tensor]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
-from pathlib import Path
-from types import SimpleNamespace
-from typing import IO, Any, Self
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from avmodels.engine import weights
@@ -41,72 +37,6 @@ CLIP = {
 NOT_OURS = ("logit_scale", "attn_mask", "input_resolution", "context_length", "vocab_size")
 # What CLIP does not have.
 NEW = ("temporal_embedding", ".timeattn.", ".ln_3.")
-
-# All that tensors need of a pickle; storages are torch's own affair.
-KNOWN = {
-    ("collections", "OrderedDict"),
-    ("torch", "Size"),
-    ("torch._utils", "_rebuild_parameter"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-}
-
-
-class Unknown:
-    """Stands for an object of a class that a checkpoint names and that is not wanted: it takes anything."""
-
-    def __new__(cls, *_: Any, **__: Any) -> Self:
-        return super().__new__(cls)
-
-    def __init__(self, *_: Any, **__: Any):
-        pass
-
-    def __call__(self, *_: Any, **__: Any) -> Unknown:
-        return self
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-    def __setitem__(self, *_: Any) -> None:
-        pass
-
-    def append(self, _: Any) -> None:
-        pass
-
-    def extend(self, _: Any) -> None:
-        pass
-
-
-class Tensors(pickle.Unpickler):
-    """Reads tensors and plain data, and makes every other object an Unknown: no code of the file's is run."""
-
-    def find_class(self, module_name: str, global_name: str) -> Any:
-        if (module_name, global_name) in KNOWN:
-            return super().find_class(module_name, global_name)
-        return Unknown
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What a checkpoint file holds (see weights.read).
-
-    The published training script leaves its own configuration object beside the weights; that is passed over.
-    """
-    try:
-        return weights.read(path, "tvts-v2")
-    except WeightsError as error:
-        if not isinstance(error.__cause__, pickle.UnpicklingError):
-            raise
-    reader = SimpleNamespace(__name__="tensors", Unpickler=Tensors, load=_load)
-    try:
-        document = torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, TypeError) as error:
-        raise WeightsError(f"{path} is not a readable checkpoint: {error}") from error
-    if not isinstance(document, dict):
-        raise WeightsError(f"{path} holds no dictionary of tensors")
-    return document
-
-
-def _load(file: IO[bytes], **options: Any) -> Any:
-    return Tensors(file, **options).load()
 
 
 def state_of(document: Mapping[str, Any]) -> State:

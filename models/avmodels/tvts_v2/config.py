@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from avmodels.engine.config import Config, Section, Training
+from avmodels.engine.config import Config, Section, Staircase, Training
 from avmodels.tvts_v2.loss import SORTING_WEIGHT, TEMPERATURE
 from avmodels.tvts_v2.model import SIZES
 from avmodels.tvts_v2.zero_shot import TEMPLATE
@@ -46,10 +46,8 @@ class Objective(Section):
     sorting: float = Field(default=SORTING_WEIGHT, ge=0)
 
 
-class Schedule(Section):
-    """AdamW, and `steps`: from which epoch on the rate is which part of `lr`.
-
-    `lr` is that of what CLIP brought, whatever the batch; what is new learns `new_scale` times faster. The first
+class Schedule(Staircase):
+    """`lr` is that of what CLIP brought, whatever the batch; what is new learns `new_scale` times faster. The first
     `frozen` share of the text encoder's blocks does not learn.
     """
 
@@ -57,20 +55,8 @@ class Schedule(Section):
     new_scale: float = Field(default=1000.0, gt=0)
     steps: tuple[tuple[float, float], ...] = ((0, 1.0), (6, 0.1), (8, 0.01))
     frozen: float = Field(default=0.75, ge=0, le=1)
-    betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-6
     weight_decay: float = 0.05
-
-    def rate(self, epoch: float) -> float:
-        """The learning rate at a moment of training, in epochs and their fractions."""
-        return self.lr * [factor for start, factor in self.steps if start <= epoch][-1]
-
-    @model_validator(mode="after")
-    def _begins(self) -> Schedule:
-        starts = [start for start, _ in self.steps]
-        if starts[:1] != [0] or starts != sorted(starts):
-            raise ValueError("steps begin with epoch 0 and go on in order")
-        return self
 
 
 class HeldOut(Section):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from avmodels.data.clips import Video
-from avmodels.engine import processes
+from avmodels.engine import processes, weights
 from avmodels.engine.train import Batch
 from avmodels.errors import ConfigError, DataError, WeightsError
 from avmodels.nn.clip_text import trim
@@ -57,7 +57,7 @@ def start(model: TVTS, path: Path) -> list[str]:
 
     Returns the names of the parameters that keep their initial values.
     """
-    document = checkpoint.read(path)
+    document = weights.read(path, SYSTEM)
     if checkpoint.is_clip(document):
         return checkpoint.start_from_clip(model, document, str(path))
     return checkpoint.start_from(model, checkpoint.state_of(document), str(path))

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avmodels.data import augment
+from avmodels.data import augment, sampling
 from avmodels.data.clips import Pictures, Video
+from avmodels.data.lists import Clip
 from avmodels.data.samples import Sample
-from avmodels.videomae_v2 import masks, sampling, views
+from avmodels.metrics import views
+from avmodels.videomae_v2 import masks
 from avmodels.videomae_v2.config import Clips, FineTuning, LabelledClips, Pretraining
-from avmodels.videomae_v2.lists import Clip
 from avmodels.videomae_v2.loss import MEAN, STD
 
 Reader = Callable[[Clip], list[Sample]]

@@ -14,36 +14,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from avmodels.data.clips import UnreadableError
+from avmodels.data.lists import Clip
 from avmodels.data.samples import Samples, collate
+from avmodels.engine.judging import accuracy, judge, limit, total
+from avmodels.engine.processes import onto
 from avmodels.engine.train import Batch
-from avmodels.errors import DataError
-from avmodels.metrics.accuracy import hits
-from avmodels.videomae_v2 import data, views
+from avmodels.metrics import views
+from avmodels.videomae_v2 import data
 from avmodels.videomae_v2.config import FineTuning, Pretraining
-from avmodels.videomae_v2.lists import Clip
 
 
-@torch.inference_mode()
 def validate(model: nn.Module, clips: list[Clip], config: FineTuning, here: Accelerator) -> dict[str, float]:
     """top1 and top5 in percent over the middle view of every readable clip, and how many could not be read."""
-    mine = clips[here.process_index :: here.num_processes]
-    samples = Samples(mine, data.validation_reader(config), tries=1)
-    places = [(0, number) for number in range(len(mine))]
-    batch = config.training.batch * config.data.repeats
-    order = [places[first : first + batch] for first in range(0, len(mine), batch)]
-    loader = DataLoader(samples, batch_sampler=order, collate_fn=collate, num_workers=config.training.workers)
-    counts = np.zeros(4)  # right first, right among five, read, unreadable
-    for part in loader:
-        counts[3] += len(part["unreadable"])
-        if part["tensors"] is None:
-            continue
-        with here.autocast():
-            scores = model(part["tensors"]["video"].to(here.device)).float().cpu().numpy()
-        labels = part["tensors"]["label"].numpy()
-        counts[:3] += [hits(scores, labels, 1).sum(), hits(scores, labels, 5).sum(), len(labels)]
-    top1, top5, read, unreadable = total(counts.tolist(), here)
-    limit(unreadable, len(clips), config.training.max_unreadable)
-    return {"top1": 100 * top1 / read, "top5": 100 * top5 / read, "unreadable_held_out": unreadable}
+
+    def score(model: nn.Module, batch: Batch) -> dict[str, float]:
+        return accuracy(model(batch["video"]), batch["label"])
+
+    return judge(model, clips, data.validation_reader(config), score, config.training, here)
 
 
 class TestVideos(Dataset[dict[str, Any]]):
@@ -120,26 +107,8 @@ def reconstruction(
         unreadable += len(part["unreadable"])
         if part["tensors"] is not None:
             with here.autocast():
-                lost += loss(
-                    model, {name: value.to(here.device) for name, value in part["tensors"].items()}
-                ).item()
+                lost += loss(model, onto(part["tensors"], here.device)).item()
             read += 1
     lost, read, unreadable = total([lost, read, unreadable], here)
     limit(unreadable, len(clips), config.training.max_unreadable)
     return {"loss": lost / read, "videos": read, "unreadable": unreadable}
-
-
-def total(counts: list[float], here: Accelerator) -> list[float]:
-    """The sums of some counts over all processes."""
-    summed = here.reduce(torch.tensor(counts, dtype=torch.float64, device=here.device))
-    assert isinstance(summed, Tensor)
-    return summed.tolist()
-
-
-def limit(unreadable: float, clips: int, share: float) -> None:
-    """Raises DataError where none, or more than a share, of the held-out clips could not be read."""
-    if unreadable > share * clips:
-        raise DataError(
-            f"{unreadable:g} of {clips} held-out clips cannot be read, more than training.max_unreadable = "
-            f"{share:g} allows"
-        )

@@ -13,9 +13,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from avmodels.data import sampling
 from avmodels.data.clips import Video
 from avmodels.errors import ConfigError, DataError
-from avmodels.videomae_v2 import sampling
 from avmodels.videomae_v2.config import Features
 from avmodels.videomae_v2.data import window_pixels
 from avmodels.videomae_v2.model import Classifier

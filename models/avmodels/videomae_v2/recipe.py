@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avmodels.data.lists import Clip, labelled_list, pretraining_list
 from avmodels.data.mixup import mix
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
+from avmodels.engine.descent import adamw
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.attention import Block
@@ -20,7 +22,6 @@ from avmodels.nn.layer_decay import layer_groups
 from avmodels.videomae_v2 import checkpoint, cost, data, evaluation, masks
 from avmodels.videomae_v2.config import RECIPES, Features, FineTuning, Pretraining
 from avmodels.videomae_v2.features import extract
-from avmodels.videomae_v2.lists import Clip, labelled_list, pretraining_list
 from avmodels.videomae_v2.loss import reconstruction_loss, targets
 from avmodels.videomae_v2.model import SIZES, Classifier, MaskedAutoencoder, positions_for
 
@@ -102,7 +103,7 @@ def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: 
         task = pretraining(config, model, folder)
     else:
         task = finetuning(config, model, folder)
-    return fit(task, config.optimiser, config.training, run, here, resume)
+    return fit(task, adamw(config.optimiser), config.training, run, here, resume)
 
 
 def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
@@ -111,7 +112,7 @@ def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
     depth, decay = SIZES[config.model.size].depth, config.optimiser.weight_decay
     return Task(
         model=model,
-        samples=Samples(clips, data.pretraining_reader(config), config.training.seed),
+        sources=(Samples(clips, data.pretraining_reader(config), config.training.seed),),
         groups=lambda model: layer_groups(model, depth, 1.0, decay),
         loss=pretraining_loss(config),
         units=(Block,),
@@ -138,7 +139,7 @@ def finetuning(config: FineTuning, model: nn.Module, folder: Path) -> Task:
     depth, optimiser = SIZES[config.model.size].depth, config.optimiser
     return Task(
         model=model,
-        samples=Samples(clips, data.training_reader(config), config.training.seed),
+        sources=(Samples(clips, data.training_reader(config), config.training.seed),),
         groups=lambda model: layer_groups(model, depth, optimiser.layer_decay, optimiser.weight_decay),
         loss=finetuning_loss(config),
         units=(Block,),

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avmodels.engine import config as configs
+from avmodels.engine.descent import adamw
+from avmodels.engine.schedule import Length
 from avmodels.errors import ConfigError, DataError
 from avmodels.evad import ava, views
 from avmodels.evad.average_precision import Boxes, Protocol, average_precisions, ranks
 from avmodels.evad.config import Detection, Schedule
-from avmodels.evad.optimisation import learning_rate
 
 CONFIGS = files("avmodels.evad").joinpath("configs")
 VARIANTS = sorted(path.name for path in CONFIGS.iterdir())
@@ -240,4 +241,5 @@ def test_too_small_a_share_is_refused() -> None:
 @given(st.floats(0, 12))
 def test_the_rate_never_leaves_its_bounds(epoch: float) -> None:
     schedule = Schedule(lr=2.5e-5)
-    assert 2.5e-7 * 0.999 <= learning_rate(epoch, schedule) <= 2.5e-5
+    length = Length(total=1200, an_epoch=100, clips=8)
+    assert 2.5e-7 * 0.999 <= adamw(schedule).rate(int(epoch * 100), length) <= 2.5e-5 * 1.001

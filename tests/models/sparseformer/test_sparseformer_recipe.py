@@ -132,7 +132,7 @@ SETTINGS = ("model.classes=4", "data.side=32", "training.batch=16", "optimiser.l
 def test_classification_learns_and_its_weights_are_judged_alike(pictures: Path, tmp_path: Path) -> None:
     config = loaded("tiny", *SETTINGS, "training.epochs=4")
     metrics = recipe.train(config, pictures, tmp_path, None, resume=False)
-    assert metrics["top1"] >= 75 and metrics["images"] == 16
+    assert metrics["top1"] >= 75 and metrics["held_out"] == 16
     told = recipe.evaluate(config, tmp_path / "model.safetensors", pictures, tmp_path / "scores")
     assert told == metrics
     with pytest.raises(DataError, match="4 folders of classes, the network 5"):

@@ -87,7 +87,7 @@ def test_clip_gives_the_towers_and_the_projection(model: TagAlign, tmp_path: Pat
     path = tmp_path / "clip.safetensors"
     weights.write(clip_of(model.state_dict()), path, {})
     other = TagAlign(TINY, GatedSize(), tags=5).eval()
-    left = checkpoint.start(other, checkpoint.read(path, "tag-align"), str(path))
+    left = checkpoint.start(other, checkpoint.state_of(weights.read(path, "tag-align")), str(path))
     assert left
     assert all(name.startswith(("projector.projector.", "label_", "cl_", "ce_")) for name in left)
     image = torch.randn(1, 3, 64, 64)
@@ -115,10 +115,10 @@ class Script(nn.Module):
 def test_openai_s_own_archive_is_read(model: TagAlign, tmp_path: Path) -> None:
     path = tmp_path / "ViT.pt"
     torch.jit.script(Script(clip_of(model.state_dict()))).save(str(path))
-    state = checkpoint.from_clip(checkpoint.read(path, "tag-align"))
+    state = checkpoint.from_clip(checkpoint.state_of(weights.read(path, "tag-align")))
     assert all(tensor.dtype == torch.float32 for tensor in state.values())
     other = TagAlign(TINY, GatedSize(), tags=5)
-    checkpoint.start(other, checkpoint.read(path, "tag-align"), str(path))
+    checkpoint.start(other, checkpoint.state_of(weights.read(path, "tag-align")), str(path))
     theirs = other.clip_text_encoder.text_projection
     torch.testing.assert_close(theirs, model.clip_text_encoder.text_projection, rtol=1e-3, atol=1e-3)
 
@@ -138,7 +138,7 @@ def test_the_towers_are_those_of_the_transformers_library(tmp_path: Path) -> Non
     path = tmp_path / "clip.safetensors"
     weights.write(theirs.state_dict(), path, {})
     ours = TagAlign(TINY, GatedSize(), tags=5, patches="plain").eval()
-    checkpoint.start(ours, checkpoint.read(path, "tag-align"), str(path))
+    checkpoint.start(ours, checkpoint.state_of(weights.read(path, "tag-align")), str(path))
     tokens, pixels = tokenize(["a red car", "two people at a door"]), torch.randn(2, 3, 64, 64)
     said = theirs.text_projection(theirs.text_model(input_ids=tokens).pooler_output)
     torch.testing.assert_close(ours.clip_text_encoder(tokens), said, rtol=1e-4, atol=1e-5)

@@ -258,7 +258,7 @@ def test_a_broken_picture_is_counted_and_too_many_stop(
     assert metrics["unreadable"] == 1
     assert "99.png" in capsys.readouterr().err
     strict = config("gated", *SMALL, "training.max_unreadable=0")
-    with pytest.raises(DataError, match="1 of 3 pictures"):
+    with pytest.raises(DataError, match="1 of 3 held-out"):
         recipe.evaluate(strict, clip, tmp_path, tmp_path / "results")
 
 

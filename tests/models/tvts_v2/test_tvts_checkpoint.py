@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from avmodels.engine import weights
 from avmodels.errors import WeightsError
 from avmodels.nn.clip_text import TextSize
 from avmodels.tvts_v2 import checkpoint
@@ -74,7 +75,7 @@ def test_a_training_checkpoint_is_read_without_its_code(tmp_path: Path) -> None:
     torch.save(document, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     for name in ("new.pth", "old.pth"):
         ConfigParser.ran = False
-        state = checkpoint.state_of(checkpoint.read(tmp_path / name))
+        state = checkpoint.state_of(weights.read(tmp_path / name, "tvts-v2"))
         assert not ConfigParser.ran
         torch.testing.assert_close(state["video.proj"], published["video_model.proj"])
 
@@ -85,11 +86,12 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
             return Path.touch, (tmp_path / "ran",)  # type: ignore[return-value]
 
     torch.save({"state_dict": {}, "config": Evil()}, tmp_path / "evil.pth")
-    assert checkpoint.read(tmp_path / "evil.pth")["state_dict"] == {}
+    with pytest.raises(WeightsError, match="run code.*getattr.*refused"):
+        weights.read(tmp_path / "evil.pth", "tvts-v2")
     assert not (tmp_path / "ran").exists()
     (tmp_path / "broken.pth").write_bytes(pickle.dumps([Evil()])[:20])
     with pytest.raises(WeightsError):
-        checkpoint.read(tmp_path / "broken.pth")
+        weights.read(tmp_path / "broken.pth", "tvts-v2")
 
 
 def test_clip_gives_all_but_time_and_the_sorter() -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from avmodels.data.clips import UnreadableError
+from avmodels.engine.schedule import staircase
 from avmodels.tvts_v2 import retrieval, sampling, transcripts, views
 from avmodels.tvts_v2.config import Schedule
 
@@ -115,7 +116,7 @@ def test_dual_softmax_gives_a_crowded_video_to_who_it_prefers() -> None:
 
 def test_the_rate_falls_when_the_published_one_does() -> None:
     schedule = Schedule()
-    rates = [schedule.rate(epoch) / schedule.lr for epoch in range(10)]
+    rates = [staircase(epoch, schedule.steps, schedule.warmup_epochs, 0) for epoch in range(10)]
     assert rates == [1] * 6 + [0.1] * 2 + [0.01] * 2
-    with pytest.raises(ValidationError, match="begin with epoch 0"):
+    with pytest.raises(ValidationError, match="must begin at 0"):
         Schedule(steps=((1, 1.0),))
