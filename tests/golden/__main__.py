@@ -1,8 +1,8 @@
 """Runs golden cases: `python -m tests.golden DIR...`, each DIR a case or a folder of cases.
 
 A case's system names the adapter, `tests/golden/<system>.py`; its `run(case)` builds our model from the case's
-configuration, and returns our outputs by name; those that the adapter lists as OPTIONAL may lack. A `census.json` beside the cases is compared with the adapter's
-`census(name, entry)`. Prints a line for each output; exits with 1 where any differs or cannot be run.
+configuration, and returns our outputs by name; those that the adapter lists as OPTIONAL may lack. A
+`census.json` beside the cases is compared with the adapter's `census(name, entry)`. Prints a line for each output; exits with 1 where any differs or cannot be run.
 """
 
 from __future__ import annotations
