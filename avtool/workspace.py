@@ -22,6 +22,9 @@ from avtool.interrupt import safe_point
 
 Record = TypeVar("Record")
 
+# What a system says of a write for which there is no room: on the disk, in a quota, under a limit.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 def key(*parts: Any) -> str:
     """A short hash of `parts`, the same on every machine and in every run."""
@@ -49,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def cannot_write(path: Path, error: OSError) -> UsageError | ResourceError:
     """What to tell of a failed write to `path`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return ResourceError(f"the disk is full: cannot write {path}; free some space and run again")
     return UsageError(
         f"cannot write {path}: {(error.strerror or str(error)).lower()}; choose another place with -o or --work"

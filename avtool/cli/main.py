@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 import sys
 import traceback
@@ -11,10 +13,10 @@ import typer
 
 from avmodels.errors import ModelsError
 from avtool import __version__
-from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, weights
+from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, voice, weights
 from avtool.errors import AvtoolError, MissingError, ResourceError
 from avtool.interrupt import graceful
-from avtool.workspace import cannot_write
+from avtool.workspace import FULL, cannot_write
 
 INTERRUPTED = 130
 
@@ -40,6 +42,7 @@ def _app(
 
 
 app.command("describe")(describe.describe)
+app.command("voice")(voice.voice)
 app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
@@ -79,9 +82,11 @@ def run(arguments: list[str]) -> int:
         _say("out of memory; close other programs, or describe a part with --from and --to")
         return ResourceError.exit_code
     except OSError as error:
-        if error.filename is None:
+        if "No usable temporary directory" in str(error):  # Python tried to write in each of them
+            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a temporary file")
+        if error.filename is None and error.errno not in FULL:
             return _bug()
-        told = cannot_write(Path(error.filename), error)
+        told = cannot_write(Path(error.filename or "a file"), error)
         _say(str(told))
         return told.exit_code
     except Exception:  # noqa: BLE001 - the last resort: whatever it is, the user gets one line
@@ -96,8 +101,12 @@ def _bug() -> int:
     """Keep the traceback in a log; tell where."""
     from platformdirs import user_log_path
 
-    log = user_log_path("avtool") / "error.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    log.write_text(traceback.format_exc(), encoding="utf-8")
-    _say(f"unexpected error, a bug of avtool: {sys.exc_info()[1]!r}; the log is {log}")
+    bug, log = sys.exc_info()[1], user_log_path("avtool") / "error.log"
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("".join(traceback.format_exception(bug)), encoding="utf-8")
+        where = f"the log is {log}"
+    except OSError as error:
+        where = f"no log, since {log} cannot be written ({error.strerror})"
+    _say(f"unexpected error, a bug of avtool: {bug!r}; {where}")
     return AvtoolError.exit_code

@@ -9,7 +9,6 @@ comes twice is easily mended by hand, two people in one are not.
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
@@ -23,6 +22,7 @@ from avtool.errors import UsageError
 from avtool.perceive.characters import described, together
 from avtool.perceive.faces import chips
 from avtool.timeline import SECOND, Span, Track, clock, merge
+from avtool.workspace import replacing
 
 if TYPE_CHECKING:
     from avtool.media.probe import Probe
@@ -110,9 +110,10 @@ def discover(film: Probe, crowd: Crowd, folder: str | Path) -> Discovery:
         }
         for person in people
     ]
-    beside = draft.with_name(draft.name + ".part")
-    beside.write_text(json.dumps({"cast": members}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(beside, draft)
+    with replacing(draft) as beside:
+        beside.write_text(
+            json.dumps({"cast": members}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     return Discovery(sheet, draft, tuple(people))
 
 
@@ -227,6 +228,5 @@ def _clock(time: int) -> str:
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    beside = path.with_name(path.name + ".part")
-    picture.save(beside, format="PNG")
-    os.replace(beside, path)
+    with replacing(path) as beside:
+        picture.save(beside, format="PNG")

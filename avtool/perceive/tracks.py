@@ -6,7 +6,6 @@ at the cuts, mends it where the same person was lost and found within one shot, 
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from avtool.errors import MediaError
 from avtool.perceive.objects import CLASSES, PERSON
 from avtool.timeline import SECOND, Box, Shot, Span, Thing, Track
+from avtool.workspace import replacing
 
 REACH = 0.3  # least overlap (IoU) of a box, made square, with where the one it continues should be by now
 LOST = int(1.6 * SECOND)  # a chain unseen for longer is not continued
@@ -109,8 +109,7 @@ class Crowd:
             for index, it in enumerate(self.things)
             for box in it.boxes
         ]
-        beside = path.with_name(path.name + ".part")
-        with beside.open("wb") as file:
+        with replacing(path) as beside, beside.open("wb") as file:
             np.savez_compressed(
                 file,
                 aspect=np.array(self.aspect),
@@ -121,7 +120,6 @@ class Crowd:
                 descriptors=np.concatenate([np.zeros((0, 128), np.float32), *descriptors]),
                 things=np.array(things, THING),
             )
-        os.replace(beside, path)
 
     @classmethod
     def load(cls, path: Path) -> Crowd:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -193,14 +192,22 @@ def test_film_that_is_described_already(told, tmp_path: Path, stub: Path):
     assert "audio description track already" in line
 
 
-def test_full_disk(told, tmp_path: Path, stub: Path, monkeypatch: pytest.MonkeyPatch):
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    code, line = told("describe", stub, "-o", tmp_path / "out.srt")
-    assert code == 7
-    assert "disk is full" in line
+@pytest.mark.parametrize("room", [0, 600, 3000])
+def test_full_disk(tmp_path: Path, stub: Path, room: int):
+    """No file may grow over `room` bytes: the system refuses to write more, as it does on a full disk."""
+    script = (
+        "import resource, sys; from avtool.cli.main import run; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY)); sys.exit(run(sys.argv[1:]))"
+    )
+    where = ["-o", str(tmp_path / "out.srt"), "--work", str(tmp_path / "work")]
+    ended = subprocess.run(
+        [sys.executable, "-c", script, "describe", str(stub), *where],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 7, ended.stderr
+    assert ended.stderr.count("\n") == 1 and "disk is full" in ended.stderr
+    assert ended.stdout == ""
+    assert not [name for name in listing(tmp_path) if "part" in name or name.endswith(".srt")]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from avtool.media.frames import show
 from avtool.media.probe import probe
-from avtool.perceive import postures
+from avtool.perceive import expressions, postures
 from avtool.perceive.actions import CONFIDENCE, act
 from avtool.perceive.bodies import Joint
 from avtool.perceive.people import People
@@ -133,6 +133,40 @@ def test_a_moving_mouth_speaks_or_sings_as_is_heard(kind, verb):
     crowd, shots = talking()
     speech = [Speech(Span(0, 10 * SECOND), kind, ("vad",), 0.9)] if kind else []
     assert [action.verb for action in act(crowd, shots, speech)] == ([verb] if verb else [])
+
+
+def face(count: int = 9, **measures: float) -> Faces:
+    """One frontal face that does nothing, with measures put elsewhere from the third sample on."""
+    calm = {"mouth_open": 0.05, "mouth_width": 0.5, "eye_open": 0.3, "smile": 0.0, "yaw": 0.0, "pitch": 0.0}
+    columns = {name: np.full(count, value) for name, value in calm.items()}
+    for name, value in measures.items():
+        columns[name][2:] = value
+    boxes = np.tile((0.4, 0.1, 0.6, 0.4), (count, 1))
+    descriptors = np.full((count, 128), np.nan, np.float32)
+    return Faces(
+        np.arange(count) * SECOND // 4, boxes, **columns, quality=np.full(count, 0.6), descriptors=descriptors
+    )
+
+
+@pytest.mark.parametrize(
+    ("measures", "found"),
+    [
+        ({}, set()),
+        ({"eye_open": 0.08}, {"closes the eyes"}),
+        ({"pitch": -30.0}, {"looks down"}),
+        ({"eye_open": 0.08, "pitch": -30.0}, {"looks down"}),  # bent down, lids cannot be told from closed
+        ({"mouth_width": 0.65, "smile": 0.12}, {"smiles"}),
+        ({"yaw": 40.0}, {"turns"}),
+    ],
+)
+def test_a_face_does_what_its_measures_say(measures, found):
+    assert {verb for verb, _ in expressions.actions(face(**measures))} == found
+
+
+def test_a_blink_closes_no_eyes():
+    blinking = face()
+    blinking.eye_open[4] = 0.05
+    assert list(expressions.actions(blinking)) == []
 
 
 def test_without_sound_the_picture_decides():
