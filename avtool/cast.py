@@ -1,7 +1,8 @@
 """The cast file: who the characters are, what narration calls them, and portraits to know them by.
 
 {"cast": [{"name": "Alexander", "actor": "Lin-Manuel Miranda", "images": ["lin.png"],
-           "aliases": ["Alex"], "note": "first name only after scene 3"}]}
+           "aliases": ["Alex"], "note": "first name only after scene 3"}],
+ "pronunciations": {"Siobhan": "shi-VAWN"}}
 """
 
 from __future__ import annotations
@@ -41,11 +42,15 @@ class CastMember(BaseModel):
 
 
 class Cast(BaseModel):
-    """The cast of one film. No name or alias belongs to two characters."""
+    """The cast of one film. No name or alias belongs to two characters.
+
+    `pronunciations` respell words for the voice: {"Siobhan": "shi-VAWN"}.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cast: tuple[CastMember, ...]
+    pronunciations: dict[Name, Name] = {}
 
 
 def load(path: str | Path, allow_outside: bool = False) -> Cast:
@@ -64,7 +69,7 @@ def load(path: str | Path, allow_outside: bool = False) -> Cast:
         )
         for member in cast.cast
     )
-    return Cast.model_construct(cast=tuple(members))
+    return Cast.model_construct(cast=tuple(members), pronunciations=cast.pronunciations)
 
 
 def digest(cast: Cast) -> str:

@@ -48,3 +48,9 @@ class Settings(BaseModel):
     )
     name_margin: float = Field(default=0.10, ge=0, description="lead over the second name")
     film_terms: bool = Field(default=False, description="allow words of camera and editing (AD203)")
+    voice: str = Field(
+        default="piper", description="piper, a Piper voice's .onnx file, espeak-ng, or a command with {wav}"
+    )
+    loudness: Literal["programme", "ebu", "atsc", "netflix", "web"] = Field(
+        default="ebu", description="loudness that the described sound is brought to"
+    )

@@ -1,0 +1,112 @@
+"""`avtool voice`: a script spoken over its film."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from avtool.cli import options
+from avtool.cli.output import as_json, table
+from avtool.cli.progress import progress as told
+from avtool.cli.talk import talk
+
+if TYPE_CHECKING:
+    from avtool.speak import Voiced
+
+Mux = Annotated[bool, typer.Option("--mux", help="Write the film with the description as tracks of its own.")]
+
+
+def voice(
+    script: Annotated[Path, typer.Argument(help="SRT, WebVTT, ASS, DAPT or project file.")],
+    film: Annotated[Path, typer.Argument(help="The film it describes.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder (default: that of the film).")
+    ] = None,
+    speaker: Annotated[
+        str | None,
+        typer.Option(
+            "--voice", help="piper, a Piper voice's .onnx file, espeak-ng, or a command with {wav}."
+        ),
+    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Words a minute, at most 230.")] = None,
+    loudness: Annotated[
+        str | None, typer.Option(help="ebu, atsc, netflix, web or programme.", show_default="ebu")
+    ] = None,
+    mux: Mux = False,
+    cast: options.CastFile = None,
+    subtitles: options.Subtitles = None,
+    audio_track: options.AudioTrack = None,
+    preset: options.Preset = None,
+    settings: options.Set = None,
+    work: options.Work = None,
+    force: options.Force = False,
+    json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    progress: options.ProgressMode = "auto",
+) -> None:
+    """Speak a script over its film: narration, gain curve and described mix. Exit code 3 where cues are left out."""
+    from avtool import cast as casts
+    from avtool.config import resolve
+    from avtool.errors import Findings
+    from avtool.perception import open_film
+    from avtool.speak import speak
+    from avtool.tracks.subtitles import read
+
+    talk(quiet, verbose)
+    asked = {"voice": speaker, "rate": rate, "loudness": loudness}
+    values = resolve(preset, {**options.pairs(settings), **asked})[0]
+    cues = read(script)
+    with told(progress, film.name) as tell:
+        seen = open_film(
+            film,
+            settings=values,
+            subtitles=subtitles,
+            audio_track=audio_track,
+            work=work,
+            force=force,
+            progress=tell,
+        )
+        done = speak(
+            cues,
+            seen,
+            output or film.parent,
+            cast=casts.load(cast, allow_outside=True) if cast else None,
+            audio_track=audio_track,
+            mux=mux,
+        )
+    show(done, film, json, quiet)
+    if done.unspoken:
+        raise Findings(
+            f"{script}: {len(done.unspoken)} of {len(cues)} cues are not spoken; reword or move them"
+        )
+
+
+def show(done: Voiced, film: Path, json: bool, quiet: bool) -> None:
+    """Tell what was spoken, what was not and why, the loudness measured, and the files."""
+    if json:
+        as_json(
+            "voice",
+            film=str(film),
+            files=[str(file) for file in done.files],
+            spoken=[{"rate": one.rate, "cue": one.cue} for one in done.spoken],
+            unspoken=[{"reason": one.reason, "cue": one.cue} for one in done.unspoken],
+            mix=done.mix,
+        )
+        return
+    if quiet:
+        return
+    rows = [(one.cue.id, one.cue.span, f"{one.rate:.0f}", one.cue.text) for one in done.spoken]
+    table(f"{film.name}: {len(rows)} spoken", ("cue", "time", "words/min", "text"), rows)
+    if done.unspoken:
+        left = [(one.cue.id, one.cue.span, one.reason, one.cue.text) for one in done.unspoken]
+        table(f"{len(left)} left out", ("cue", "time", "why", "text"), left)
+    target = done.mix.target
+    print(
+        f"Measured: {done.mix.loudness:.1f} LUFS (asked {target.loudness:g}, {target.source}), "
+        f"true peak {done.mix.peak:.1f} dBTP (at most {target.peak:g})."
+    )
+    for file in done.files:
+        print(file)
