@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from safetensors.torch import load_file
 
 from avmodels import run
 from avmodels.engine import checkpoints, train
+from avmodels.engine import config as configs
 from avmodels.engine.log import records
 from avmodels.errors import ConfigError, DataError, DivergedError, SpaceError
 from tests.models.conftest import small
@@ -102,6 +106,19 @@ def test_two_processes_do_what_one_does_and_resume_exactly(toys: Path, tmp_path:
     for part in ("model", "ema"):
         one, other = (load_file(tmp_path / name / f"{part}.safetensors") for name in ("two", "broken"))
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.slow
+def test_torchrun_does_what_our_own_launch_does(toys: Path, tmp_path: Path) -> None:
+    config = small("tiny", "training.epochs=1")
+    run.train("videomae-v2", config, toys, tmp_path / "ours", processes=2)
+    configs.save(config, tmp_path / "config.yaml")
+    options = ["--data", toys, "--config", tmp_path / "config.yaml", "-o", tmp_path / "theirs"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*torchrun, "-m", "avtool", "train", "videomae-v2", *map(str, options)]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True)
+    np.testing.assert_allclose(steps(tmp_path / "theirs"), steps(tmp_path / "ours"), rtol=1e-4)
+    assert len(steps(tmp_path / "ours")) == 3
 
 
 @pytest.mark.slow
