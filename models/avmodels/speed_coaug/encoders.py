@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from avmodels.nn.batch_norm import BatchNorm
+
 # Widths of the four stages over that of the first.
 STAGES = (1, 2, 4, 8)
 BLOCKS = 2
@@ -30,15 +32,13 @@ class SoundBlock(Block):
     def __init__(self, before: int, width: int, stride: int):
         super().__init__()
         self.conv1 = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = BatchNorm(width)
         self.relu = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(width)
+        self.bn2 = BatchNorm(width)
         self.downsample = None
         if stride > 1:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(before, width, 1, stride, bias=False), nn.BatchNorm2d(width)
-            )
+            self.downsample = nn.Sequential(nn.Conv2d(before, width, 1, stride, bias=False), BatchNorm(width))
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.bn1(self.conv1(x)))
@@ -55,15 +55,13 @@ class SightBlock(Block):
         super().__init__()
         between = before * width * 27 // (before * 9 + 3 * width)
         self.conv1 = nn.Sequential(
-            factored(before, between, width, stride), nn.BatchNorm3d(width), nn.ReLU(inplace=True)
+            factored(before, between, width, stride), BatchNorm(width), nn.ReLU(inplace=True)
         )
-        self.conv2 = nn.Sequential(factored(width, between, width, 1), nn.BatchNorm3d(width))
+        self.conv2 = nn.Sequential(factored(width, between, width, 1), BatchNorm(width))
         self.relu = nn.ReLU(inplace=True)
         self.downsample = None
         if stride > 1:
-            self.downsample = nn.Sequential(
-                nn.Conv3d(before, width, 1, stride, bias=False), nn.BatchNorm3d(width)
-            )
+            self.downsample = nn.Sequential(nn.Conv3d(before, width, 1, stride, bias=False), BatchNorm(width))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.conv2(self.conv1(x)) + self.shortcut(x))
@@ -73,7 +71,7 @@ def factored(before: int, between: int, width: int, stride: int) -> nn.Sequentia
     """A convolution over 3 x 3 pixels, then one over 3 frames, with a non-linearity between."""
     return nn.Sequential(
         nn.Conv3d(before, between, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False),
-        nn.BatchNorm3d(between),
+        BatchNorm(between),
         nn.ReLU(inplace=True),
         nn.Conv3d(between, width, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
     )
@@ -99,10 +97,10 @@ class SightEncoder(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv3d(3, stem, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
-            nn.BatchNorm3d(stem),
+            BatchNorm(stem),
             nn.ReLU(inplace=True),
             nn.Conv3d(stem, width, (3, 1, 1), padding=(1, 0, 0), bias=False),
-            nn.BatchNorm3d(width),
+            BatchNorm(width),
             nn.ReLU(inplace=True),
         )
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(SightBlock, width)
@@ -120,7 +118,7 @@ class SoundEncoder(nn.Module):
     def __init__(self, width: int = 64):
         super().__init__()
         self.conv1 = nn.Conv2d(1, width, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1 = BatchNorm(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages(SoundBlock, width)
