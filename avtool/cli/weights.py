@@ -11,7 +11,7 @@ from avtool.cli import options
 from avtool.cli.output import as_json, table
 from avtool.errors import Findings, MissingError
 
-app = typer.Typer(help="Weights: list, show, where, verify.", no_args_is_help=True)
+app = typer.Typer(help="Weights: list, show, where, pull, verify, import, export.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A name from `avtool weights list`.")]
 
@@ -48,8 +48,7 @@ def list_(json: options.AsJson = False) -> None:
 @app.command()
 def show(name: Name) -> None:
     """One weight: source, hash, licence, what it was trained on."""
-    weights.where(name)
-    entry = weights.index()[name]
+    entry = weights.known(name)
     table(name, ("", ""), [(field, getattr(entry, field)) for field in entry.__dataclass_fields__])
 
 
@@ -57,6 +56,15 @@ def show(name: Name) -> None:
 def where(name: Name) -> None:
     """Print the file of a weight."""
     print(weights.where(name))
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names from `avtool weights list`.")],
+) -> None:
+    """Fetch weights from their hub: the one command that opens a connection."""
+    for name in names:
+        print(weights.pull(name))
 
 
 @app.command()
