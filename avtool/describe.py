@@ -23,13 +23,14 @@ def describe(
     work: str | Path | None = None,
     force: bool = False,
     allow_outside: bool = False,
+    voiced: bool = False,
     progress: Progress | None = None,
 ) -> Script:
     """Describe `movie`: what is seen, told in the pauses of what is heard.
 
     `cast` is a cast file, `subtitles` the film's own dialogue; `start` and `end` (microseconds) limit the
     part described; `work` is the workspace folder (default: in the user's cache). What an earlier run left
-    there is used again unless `force`.
+    there is used again unless `force`. `voiced` plans with how long the settings' voice really takes.
 
     Raises MediaError where the film cannot be read, UsageError for a wrong cast, subtitle or setting,
     MissingError where a weight is not installed, ResourceError where the disk is full.
@@ -37,7 +38,10 @@ def describe(
     from avtool import schedule
     from avtool.errors import UsageError
     from avtool.narrate import facts, naming, style
+    from avtool.narrate.pace import speaking_time
     from avtool.perception import open_film
+    from avtool.rehearse import Rehearsal
+    from avtool.speak import voice
     from avtool.tracks.script import Script
     from avtool.weights import index
 
@@ -59,9 +63,15 @@ def describe(
     film = seen.film()
     candidates = facts.candidates(film, seen.cast, seen.settings)
     refused: list[schedule.Dropped] = []
+    rehearsal = Rehearsal(voice(seen), seen.settings) if voiced else None
+    if rehearsal:
+        candidates, refused = rehearsal.sayable(candidates)
+    takes = rehearsal.takes if rehearsal else speaking_time
     while True:
-        plan = schedule.plan(candidates, film.gaps, film.shots, seen.settings)
+        plan = schedule.plan(candidates, film.gaps, film.shots, seen.settings, takes)
         descriptions = naming.address(plan.descriptions, seen.cast)
+        if rehearsal and not rehearsal.fits(plan.descriptions, descriptions):
+            continue  # it now knows better how long they take
         findings = style.check(descriptions, film, seen.cast, seen.settings)
         broken = {finding.cue: finding for finding in findings if finding.severity == "E"}
         texts = {cue.text: broken[cue.id] for cue in plan.descriptions if cue.id in broken}

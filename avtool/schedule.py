@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -29,6 +29,8 @@ GRID = 200_000  # microseconds between possible starts
 CUE_EVERY = 12 * SECOND  # from one description to the next in professional TV work (median)
 FOREVER = 10**15  # microseconds
 FILL_WINDOW = 120 * SECOND  # of AD112
+
+Takes = Callable[[str, float, str], int]  # microseconds to say a text at words a minute in a language
 
 # What a place costs, as a share of the worth. Rather before than after (ITC 3.4), but best at the event.
 EARLY = 0.03  # a second before the event begins
@@ -52,13 +54,17 @@ class Plan:
 
 
 def plan(
-    candidates: Sequence[Candidate], gaps: Sequence[Gap], shots: Sequence[Shot], settings: Settings
+    candidates: Sequence[Candidate],
+    gaps: Sequence[Gap],
+    shots: Sequence[Shot],
+    settings: Settings,
+    takes: Takes = speaking_time,
 ) -> Plan:
     """Choose what of `candidates` is said in `gaps`, when and how fast; tell of each other group why not.
 
-    `candidates`, `gaps` and `shots` are of one film; gaps do not overlap.
+    `candidates`, `gaps` and `shots` are of one film; gaps do not overlap. `takes` tells how long a text is.
     """
-    places = allowed(candidates, gaps, shots, settings)
+    places = allowed(candidates, gaps, shots, settings, takes)
     chosen = best(places, things(candidates, settings))
     kept = thin(chosen, gaps, shots, settings)
     descriptions = [
@@ -77,17 +83,21 @@ def plan(
         for candidate in [candidates[place.candidate]]
     ]
     thinned = {candidates[place.candidate].group for place in set(chosen) - set(kept)}
-    return Plan(descriptions, _dropped(candidates, kept, thinned, gaps, settings))
+    return Plan(descriptions, _dropped(candidates, kept, thinned, gaps, settings, takes))
 
 
-def needed(candidate: Candidate, rate: float, settings: Settings) -> int:
-    """Microseconds to say `candidate` at `rate`, and at most `rate_max` words a minute (AD105, AD106)."""
-    shortest = round(words(candidate.text) * 60 * SECOND / settings.rate_max)
-    return max(speaking_time(candidate.text, rate, settings.language), shortest)
+def needed(text: str, rate: float, settings: Settings, takes: Takes = speaking_time) -> int:
+    """Microseconds to say `text` at `rate`, and at most `rate_max` words a minute (AD105, AD106)."""
+    shortest = round(words(text) * 60 * SECOND / settings.rate_max)
+    return max(takes(text, rate, settings.language), shortest)
 
 
 def allowed(
-    candidates: Sequence[Candidate], gaps: Sequence[Gap], shots: Sequence[Shot], settings: Settings
+    candidates: Sequence[Candidate],
+    gaps: Sequence[Gap],
+    shots: Sequence[Shot],
+    settings: Settings,
+    takes: Takes = speaking_time,
 ) -> list[Place]:
     """Every place on the grid where the rules allow a candidate by itself."""
     cuts = sorted(shot.span.start for shot in shots)
@@ -99,8 +109,8 @@ def allowed(
     places = []
     for number, candidate in enumerate(candidates):
         opens, closes = candidate.event.start - early, candidate.event.end + late
-        lengths = {needed(candidate, settings.rate_max, settings): FAST}
-        lengths[needed(candidate, min(settings.rate, settings.rate_max), settings)] = 0.0
+        lengths = {needed(candidate.text, settings.rate_max, settings, takes): FAST}
+        lengths[needed(candidate.text, min(settings.rate, settings.rate_max), settings, takes)] = 0.0
         for gap in order[bisect_left(ends, opens) :]:
             room = gaps[gap].usable
             if room.start >= closes or candidate.worth <= 0:
@@ -186,6 +196,7 @@ def _dropped(
     thinned: set[int],
     gaps: Sequence[Gap],
     settings: Settings,
+    takes: Takes,
 ) -> list[Dropped]:
     """Why nothing is spoken of each group that `kept` does not tell; the groups in `thinned` made it too full."""
     rooms = sorted(gap.usable for gap in gaps)
@@ -202,7 +213,7 @@ def _dropped(
         parts = [part for room in _meeting(rooms, near) if (part := room.clip(near))]
         if not parts:
             return f"no pause near {at}"
-        needs = min(needed(candidate, settings.rate_max, settings) for candidate in group)
+        needs = min(needed(candidate.text, settings.rate_max, settings, takes) for candidate in group)
         has = max(part.duration for part in parts)
         if needs > has:
             return (

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from avtool.cast import Cast
     from avtool.perception import Perception
     from avtool.timeline import Description
     from avtool.tracks.fit import Spoken, Unspoken
@@ -32,13 +31,12 @@ def speak(
     seen: Perception,
     folder: Path,
     *,
-    cast: Cast | None = None,
     audio_track: int | None = None,
     mux: bool = False,
 ) -> Voiced:
     """Say `cues` over the film of `seen` and write to `folder` the narration, the gain curve and the described mix.
 
-    With `mux` also the film with the description as tracks of its own. `cast` tells how names are pronounced.
+    With `mux` also the film with the description as tracks of its own.
 
     Raises UsageError for a text or a setting that cannot be, MissingError where the voice is not installed,
     MediaError where the film's sound cannot be read, ResourceError where the disk is full.
@@ -53,7 +51,7 @@ def speak(
     described_film = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
     muxing.require_space(described_film, film.duration // 40 + mux * film.path.stat().st_size)
 
-    narrator = voice(seen, cast)
+    narrator = voice(seen)
     speech = seen.speech if stream else []
     spoken, unspoken = fit.fit(cues, narrator, speech, seen.span, settings)
     dialogue = [one.span for one in speech if one.kind == "dialogue"]
@@ -82,12 +80,15 @@ def speak(
 OUTPUTS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
 
 
-def voice(seen: Perception, cast: Cast | None) -> Voice:
-    """The narrator's voice of the settings; what it said of this film before is kept in its workspace."""
+def voice(seen: Perception) -> Voice:
+    """The narrator's voice, as the settings name it and the cast file tells it to pronounce.
+
+    What it said of this film before is kept in the film's workspace.
+    """
     from avtool.tracks.engines import engine
     from avtool.tracks.voice import Voice
 
-    pronunciations = cast.pronunciations if cast else {}
+    pronunciations = seen.cast.pronunciations if seen.cast else {}
     return Voice(engine(seen.settings.voice), seen.work.folder / "voice", pronunciations)
 
 

@@ -187,7 +187,7 @@ def test_everything_dropped_has_a_reason_in_words() -> None:
     gaps = [gap(0, 10, 10.5), gap(1, 100, 100.9), gap(2, 129, 133)]
     plan = schedule.plan(candidates, gaps, [SHOT], RULES)
     assert [cue.text for cue in plan.descriptions] == ["Someone waves."]
-    needs = schedule.needed(candidates[0], RULES.rate_max, RULES) / SECOND
+    needs = schedule.needed(candidates[0].text, RULES.rate_max, RULES) / SECOND
     assert {dropped.candidate.text: dropped.reason for dropped in plan.dropped} == {
         TEXTS[3]: f"no pause near 0:00:10.000 is long enough: needs {needs:.1f} s, has 0.5 s",
         "Mara waits.": "no pause near 0:01:02.400",

@@ -12,6 +12,7 @@ from avtool.cli.films import each, expand
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
+from avtool.cli.voice import Mux, show
 from avtool.errors import UsageError
 from avtool.workspace import writable
 
@@ -43,6 +44,10 @@ def describe(
     start: options.Start = None,
     end: options.End = None,
     allow_outside: options.AllowOutside = False,
+    spoken: Annotated[
+        bool, typer.Option("--voice", help="Speak it too; `--set voice=...` chooses the voice.")
+    ] = False,
+    mux: Mux = False,
     work: options.Work = None,
     force: options.Force = False,
     dry_run: Annotated[
@@ -71,9 +76,12 @@ def describe(
         "force": force,
         "allow_outside": allow_outside,
     }
+    spoken = spoken or mux
     single = len(expand(films)) == 1
 
     def one(film: Path) -> None:
+        from avtool.perception import open_film
+        from avtool.speak import speak
         from avtool.tracks import write
 
         files = [
@@ -85,10 +93,14 @@ def describe(
         for file in files:
             writable(file)
         with told(progress, film.name) as tell:
-            script = describe(film, progress=tell, **asked)
+            script = describe(film, voiced=spoken, progress=tell, **asked)
         for kind, file in zip(kinds, files, strict=True):
             write(script, file, kind)
         _show(script, film, files, json, quiet)
+        if spoken:
+            seen = open_film(film, **{**asked, "force": False})
+            done = speak(script.descriptions, seen, files[0].parent, audio_track=audio_track, mux=mux)
+            show(done, film, json, quiet)
 
     each(films, one)
 

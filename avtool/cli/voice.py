@@ -36,6 +36,7 @@ def voice(
     ] = None,
     mux: Mux = False,
     cast: options.CastFile = None,
+    allow_outside: options.AllowOutside = False,
     subtitles: options.Subtitles = None,
     audio_track: options.AudioTrack = None,
     preset: options.Preset = None,
@@ -48,7 +49,6 @@ def voice(
     progress: options.ProgressMode = "auto",
 ) -> None:
     """Speak a script over its film: narration, gain curve and described mix. Exit code 3 where cues are left out."""
-    from avtool import cast as casts
     from avtool.config import resolve
     from avtool.errors import Findings
     from avtool.perception import open_film
@@ -62,21 +62,16 @@ def voice(
     with told(progress, film.name) as tell:
         seen = open_film(
             film,
+            cast,
             settings=values,
             subtitles=subtitles,
             audio_track=audio_track,
             work=work,
             force=force,
+            allow_outside=allow_outside,
             progress=tell,
         )
-        done = speak(
-            cues,
-            seen,
-            output or film.parent,
-            cast=casts.load(cast, allow_outside=True) if cast else None,
-            audio_track=audio_track,
-            mux=mux,
-        )
+        done = speak(cues, seen, output or film.parent, audio_track=audio_track, mux=mux)
     show(done, film, json, quiet)
     if done.unspoken:
         raise Findings(

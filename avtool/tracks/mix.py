@@ -79,13 +79,15 @@ def described(
     ceiling = target.peak - 0.3  # what encoding adds to a peak, usually
     codec = {"format": "ipod", "acodec": "aac", "audio_bitrate": BITRATE[layout]}
     with replacing(path) as beside:
-        for attempt in range(1, TRIES + 1):
+        tries = TRIES
+        while True:
+            tries -= 1
             blocks = _mixed(sound.blocks(film, stream, layout), layout, clips, ducks, level, gain)
             sound.encode(blocks, layout, beside, ceiling, codec)
             found = loudness.measure(ffmpeg.input(f"file:{beside}").audio, f"{path} cannot be read back")
             result = Measured(path, _value(found, target, dialogue), found.peak, target)
             off, over = target.loudness - result.loudness, max(0.0, result.peak - target.peak)
-            if attempt == TRIES or (abs(off) <= min(CLOSE, target.tolerance) and not over):
+            if not tries or (abs(off) <= min(CLOSE, target.tolerance) and not over):
                 break
             gain, ceiling = gain + off, ceiling - over
     if not result.meets:
