@@ -33,23 +33,25 @@ def speak(
     *,
     audio_track: int | None = None,
     mux: bool = False,
+    hls: bool = False,
 ) -> Voiced:
     """Say `cues` over the film of `seen` and write to `folder` the narration, the gain curve and the described mix.
 
-    With `mux` also the film with the description as tracks of its own.
+    With `mux` also the film with the description as tracks of its own, with `hls` the same for streaming.
 
     Raises UsageError for a text or a setting that cannot be, MissingError where the voice is not installed,
     MediaError where the film's sound cannot be read, ResourceError where the disk is full.
     """
     from avtool.media import audio
     from avtool.tracks import ducking, fit, loudness, mix, receiver, sound
+    from avtool.tracks import hls as streaming
     from avtool.tracks import mux as muxing
 
     film, settings = seen.source, seen.settings
     stream = audio.choose(film, audio_track)
     names = {kind: folder / f"{film.path.stem}.{settings.language}.{end}" for kind, end in OUTPUTS.items()}
     described_film = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
-    muxing.require_space(described_film, film.duration // 40 + mux * film.path.stat().st_size)
+    muxing.require_space(described_film, film.duration // 40 + (mux + hls) * film.path.stat().st_size)
 
     narrator = voice(seen)
     speech = seen.speech if stream else []
@@ -74,6 +76,10 @@ def speak(
     if mux:
         muxing.add(film, names["mix"], said, settings.language, described_film)
         files.append(described_film)
+    if hls:
+        segments = folder / f"{film.path.stem}.hls"
+        streaming.write(film, stream, names["mix"], said, settings.language, segments)
+        files.append(segments / "master.m3u8")
     return Voiced(spoken, unspoken, measured, files)
 
 

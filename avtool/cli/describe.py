@@ -12,7 +12,7 @@ from avtool.cli.films import each, expand
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
-from avtool.cli.voice import Mux, show
+from avtool.cli.voice import Hls, Mux, show
 from avtool.errors import UsageError
 from avtool.workspace import writable
 
@@ -48,6 +48,7 @@ def describe(
         bool, typer.Option("--voice", help="Speak it too; `--set voice=...` chooses the voice.")
     ] = False,
     mux: Mux = False,
+    hls: Hls = False,
     work: options.Work = None,
     force: options.Force = False,
     dry_run: Annotated[
@@ -76,7 +77,7 @@ def describe(
         "force": force,
         "allow_outside": allow_outside,
     }
-    spoken = spoken or mux
+    spoken = spoken or mux or hls
     single = len(expand(films)) == 1
 
     def one(film: Path) -> None:
@@ -99,7 +100,9 @@ def describe(
         _show(script, film, files, json, quiet)
         if spoken:
             seen = open_film(film, **{**asked, "force": False})
-            done = speak(script.descriptions, seen, files[0].parent, audio_track=audio_track, mux=mux)
+            done = speak(
+                script.descriptions, seen, files[0].parent, audio_track=audio_track, mux=mux, hls=hls
+            )
             show(done, film, json, quiet)
 
     each(films, one)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Mux = Annotated[bool, typer.Option("--mux", help="Write the film with the description as tracks of its own.")]
 
+Hls = Annotated[bool, typer.Option("--hls", help="Write it for streaming: a folder with master.m3u8.")]
+
 
 def voice(
     script: Annotated[Path, typer.Argument(help="SRT, WebVTT, ASS, DAPT or project file.")],
@@ -35,6 +37,7 @@ def voice(
         str | None, typer.Option(help="ebu, atsc, netflix, web or programme.", show_default="ebu")
     ] = None,
     mux: Mux = False,
+    hls: Hls = False,
     cast: options.CastFile = None,
     allow_outside: options.AllowOutside = False,
     subtitles: options.Subtitles = None,
@@ -71,7 +74,7 @@ def voice(
             allow_outside=allow_outside,
             progress=tell,
         )
-        done = speak(cues, seen, output or film.parent, audio_track=audio_track, mux=mux)
+        done = speak(cues, seen, output or film.parent, audio_track=audio_track, mux=mux, hls=hls)
     show(done, film, json, quiet)
     if done.unspoken:
         raise Findings(
