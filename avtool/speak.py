@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from avtool.media.probe import AudioStream
     from avtool.perception import Perception
     from avtool.timeline import Description
     from avtool.tracks.fit import Spoken, Unspoken
-    from avtool.tracks.loudness import Loudness, Target
+    from avtool.tracks.loudness import Levels
     from avtool.tracks.mix import Measured
     from avtool.tracks.voice import Voice
+
+ENDS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
 
 
 @dataclass(frozen=True, slots=True)
 class Voiced:
-    """What was said and what was not, the files that were written, and the mix as measured afterwards."""
+    """What was said and what was not, the files that were written, and the mixes as measured afterwards.
+
+    `held` is said in the extended version alone, where the film waits for it.
+    """
 
     spoken: list[Spoken]
     unspoken: list[Unspoken]
-    mix: Measured
+    mixes: list[Measured]
     files: list[Path]
+    held: list[Spoken] = field(default_factory=list)
 
 
 def speak(
@@ -34,10 +41,12 @@ def speak(
     audio_track: int | None = None,
     mux: bool = False,
     hls: bool = False,
+    extended: bool = False,
 ) -> Voiced:
     """Say `cues` over the film of `seen` and write to `folder` the narration, the gain curve and the described mix.
 
-    With `mux` also the film with the description as tracks of its own, with `hls` the same for streaming.
+    With `mux` also the film with the description as tracks of its own, with `hls` the same for streaming, with
+    `extended` a longer version of the film that waits for what found no room.
 
     Raises UsageError for a text or a setting that cannot be, MissingError where the voice is not installed,
     MediaError where the film's sound cannot be read, ResourceError where the disk is full.
@@ -49,41 +58,87 @@ def speak(
 
     film, settings = seen.source, seen.settings
     stream = audio.choose(film, audio_track)
-    names = {kind: folder / f"{film.path.stem}.{settings.language}.{end}" for kind, end in OUTPUTS.items()}
-    described_film = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
-    muxing.require_space(described_film, film.duration // 40 + (mux + hls) * film.path.stat().st_size)
+    layout = sound.layout(stream)
+    names = {kind: folder / f"{film.path.stem}.{settings.language}.{end}" for kind, end in ENDS.items()}
+    muxed = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
+    muxing.require_space(muxed, film.duration // 40 + (mux + hls) * film.path.stat().st_size)
 
     narrator = voice(seen)
     speech = seen.speech if stream else []
     spoken, unspoken = fit.fit(cues, narrator, speech, seen.span, settings)
+    said = [one.cue for one in spoken]
+    clips = [one.clip for one in spoken]
     dialogue = [one.span for one in speech if one.kind == "dialogue"]
     programme = loudness.measure(
-        sound.programme(film, stream, sound.layout(stream)), f"the sound of {film.path} cannot be decoded"
+        sound.programme(film, stream, layout), f"the sound of {film.path} cannot be decoded"
     )
-    level = narration_level(programme, dialogue)
-    clips = [one.clip for one in spoken]
-    said = [one.cue for one in spoken]
-    ducks = ducking.duck([cue.span for cue in said], dialogue, programme, level)
+    levels = loudness.levels(programme, dialogue, settings.loudness)
+    ducks = ducking.duck([cue.span for cue in said], levels)
 
-    mix.narration(film, clips, ducks, level, names["narration"])
+    mix.narration(film.duration, clips, ducks, levels.narration, names["narration"])
     receiver.write_curve(ducks, names["narration"].name, names["curve"])
     receiver.write_script(
         said, ducks, names["narration"].name, narrator.engine.name, settings.language, names["script"]
     )
-    target = target_of(settings.loudness, programme)
-    measured = mix.described(film, stream, clips, ducks, programme, level, target, dialogue, names["mix"])
-    files = list(names.values())
+    measured = mix.described(
+        lambda: sound.blocks(film, stream, layout), layout, clips, ducks, levels, names["mix"]
+    )
+    voiced = Voiced(spoken, unspoken, [measured], list(names.values()))
     if mux:
-        muxing.add(film, names["mix"], said, settings.language, described_film)
-        files.append(described_film)
+        muxing.add(film, names["mix"], said, settings.language, muxed)
+        voiced.files.append(muxed)
     if hls:
         segments = folder / f"{film.path.stem}.hls"
         streaming.write(film, stream, names["mix"], said, settings.language, segments)
-        files.append(segments / "master.m3u8")
-    return Voiced(spoken, unspoken, measured, files)
+        voiced.files.append(segments / "master.m3u8")
+    return _extend(voiced, seen, stream, levels, folder) if extended else voiced
 
 
-OUTPUTS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
+def _extend(
+    voiced: Voiced, seen: Perception, stream: AudioStream | None, levels: Levels, folder: Path
+) -> Voiced:
+    """`voiced` with the extended version, if anything asks for one."""
+    from avtool.tracks import ducking, longer, mix, sound, subtitles, timemap
+    from avtool.tracks import extended as extending
+
+    film, settings = seen.source, seen.settings
+    speech = seen.speech if stream else []
+    stops, left = extending.plan(
+        voiced.unspoken, voiced.spoken, speech, seen.shots, levels.programme, seen.span, settings
+    )
+    if not stops:
+        return replace(voiced, unspoken=left)
+    times = extending.time_map(stops, film.span)
+    spoken = extending.placed(voiced.spoken, stops, times)
+    said, clips = [one.cue for one in spoken], [one.clip for one in spoken]
+    layout = sound.layout(stream)
+    later = replace(
+        levels,
+        programme=extending.heard(levels.programme, times),
+        dialogue=[span for one in levels.dialogue if (span := times.span(one))],
+    )
+    path = folder / f"{film.path.stem}.extended.mkv"
+    script = folder / f"{film.path.stem}.{settings.language}.ad-extended.srt"
+    moved = folder / f"{film.path.stem}.timemap.json"
+    sounding = path.with_suffix(".m4a")
+    measured = mix.described(
+        lambda: extending.lengthened(sound.blocks(film, stream, layout), times, layout),
+        layout,
+        clips,
+        ducking.duck([cue.span for cue in said], later),
+        later,
+        sounding,
+    )
+    longer.write(film, sounding, said, stops, times, settings.language, path)
+    subtitles.write(said, script, "srt", settings.language)
+    timemap.write(times, moved)
+    return Voiced(
+        voiced.spoken,
+        left,
+        [*voiced.mixes, measured],
+        [*voiced.files, path, sounding, script, moved],
+        [stop.spoken for stop in stops],
+    )
 
 
 def voice(seen: Perception) -> Voice:
@@ -96,22 +151,3 @@ def voice(seen: Perception) -> Voice:
 
     pronunciations = seen.cast.pronunciations if seen.cast else {}
     return Voice(engine(seen.settings.voice), seen.work.folder / "voice", pronunciations)
-
-
-def narration_level(programme: Loudness, dialogue: Sequence) -> float:
-    """How loud (LUFS) the narration is: as the dialogue, else as the programme, else as `REFERENCE`."""
-    from avtool.tracks.loudness import NOTHING, REFERENCE
-
-    levels = (programme.during(dialogue), programme.integrated)
-    return next((level for level in levels if level > NOTHING), REFERENCE)
-
-
-def target_of(name: str, programme: Loudness) -> Target:
-    """The target called `name`; "programme" is the film's own loudness."""
-    from avtool.tracks.loudness import NOTHING, TARGETS, Target
-
-    if name != "programme":
-        return TARGETS[name]
-    if programme.integrated <= NOTHING:
-        return TARGETS["ebu"]
-    return Target(programme.integrated, 1.0, -1.0, "the programme's own loudness")

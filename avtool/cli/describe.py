@@ -12,7 +12,7 @@ from avtool.cli.films import each, expand
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
-from avtool.cli.voice import Hls, Mux, show
+from avtool.cli.voice import Extended, Hls, Mux, show
 from avtool.errors import UsageError
 from avtool.workspace import writable
 
@@ -49,6 +49,7 @@ def describe(
     ] = False,
     mux: Mux = False,
     hls: Hls = False,
+    extended: Extended = False,
     work: options.Work = None,
     force: options.Force = False,
     dry_run: Annotated[
@@ -77,7 +78,7 @@ def describe(
         "force": force,
         "allow_outside": allow_outside,
     }
-    spoken = spoken or mux or hls
+    spoken = spoken or mux or hls or extended
     single = len(expand(films)) == 1
 
     def one(film: Path) -> None:

@@ -11,6 +11,7 @@ from avtool.cli import options
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
+from avtool.timeline import SECOND
 
 if TYPE_CHECKING:
     from avtool.speak import Voiced
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 Mux = Annotated[bool, typer.Option("--mux", help="Write the film with the description as tracks of its own.")]
 
 Hls = Annotated[bool, typer.Option("--hls", help="Write it for streaming: a folder with master.m3u8.")]
+Extended = Annotated[
+    bool, typer.Option("--extended", help="Write a longer version too: it waits for what found no room.")
+]
 
 
 def voice(
@@ -38,6 +42,7 @@ def voice(
     ] = None,
     mux: Mux = False,
     hls: Hls = False,
+    extended: Extended = False,
     cast: options.CastFile = None,
     allow_outside: options.AllowOutside = False,
     subtitles: options.Subtitles = None,
@@ -74,7 +79,9 @@ def voice(
             allow_outside=allow_outside,
             progress=tell,
         )
-        done = speak(cues, seen, output or film.parent, audio_track=audio_track, mux=mux, hls=hls)
+        done = speak(
+            cues, seen, output or film.parent, audio_track=audio_track, mux=mux, hls=hls, extended=extended
+        )
     show(done, film, json, quiet)
     if done.unspoken:
         raise Findings(
@@ -91,7 +98,8 @@ def show(done: Voiced, film: Path, json: bool, quiet: bool) -> None:
             files=[str(file) for file in done.files],
             spoken=[{"rate": one.rate, "cue": one.cue} for one in done.spoken],
             unspoken=[{"reason": one.reason, "cue": one.cue} for one in done.unspoken],
-            mix=done.mix,
+            mixes=done.mixes,
+            held=[one.cue for one in done.held],
         )
         return
     if quiet:
@@ -101,10 +109,13 @@ def show(done: Voiced, film: Path, json: bool, quiet: bool) -> None:
     if done.unspoken:
         left = [(one.cue.id, one.cue.span, one.reason, one.cue.text) for one in done.unspoken]
         table(f"{len(left)} left out", ("cue", "time", "why", "text"), left)
-    target = done.mix.target
-    print(
-        f"Measured: {done.mix.loudness:.1f} LUFS (asked {target.loudness:g}, {target.source}), "
-        f"true peak {done.mix.peak:.1f} dBTP (at most {target.peak:g})."
-    )
+    if done.held:
+        held = [(one.cue.id, one.cue.span.start / SECOND, one.cue.text) for one in done.held]
+        table(f"{len(held)} for which the extended version waits", ("cue", "at", "text"), held)
+    for mix in done.mixes:
+        print(
+            f"{mix.path.name}: measured {mix.loudness:.1f} LUFS (asked {mix.target.loudness:g}, "
+            f"{mix.target.source}), true peak {mix.peak:.1f} dBTP (at most {mix.target.peak:g})"
+        )
     for file in done.files:
         print(file)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from avtool.timeline import SECOND, Span
-from avtool.tracks.loudness import NOTHING, Loudness
+from avtool.tracks.loudness import NOTHING, Levels
 
 # The numbers of spec 5.2; levels in dB or LU, times in microseconds.
 SHALLOWEST, DEEPEST = 4.0, 18.0
@@ -29,20 +29,20 @@ class Duck:
     up: int = FADE_UP  # microseconds after the last
 
 
-def duck(
-    spans: Sequence[Span], dialogue: Sequence[Span], programme: Loudness, narration: float
-) -> list[Duck]:
-    """A duck for each of `spans` (in order): deep enough for `narration` (LUFS) to be heard above `programme`.
+def duck(spans: Sequence[Span], levels: Levels) -> list[Duck]:
+    """A duck for each of `spans` (in order): deep enough for the narration to be heard above the programme.
 
-    Fades keep off `dialogue`, which is in order as well. `gain` is relative to the narration's level.
+    Fades keep off the dialogue. A duck's `gain` is relative to the narration's level.
     """
     ducks = []
     for span in spans:
-        background = programme.during([span])
-        depth = float(np.clip(CLEAR - (narration - background), SHALLOWEST, DEEPEST))
-        gain = max(0.0, CLEAR_LEAST - (narration - (background - depth)))
-        before = max((one.end for one in dialogue if one.end <= span.start), default=-FADE_DOWN)
-        after = min((one.start for one in dialogue if one.start >= span.end), default=span.end + FADE_UP)
+        background = levels.programme.during([span])
+        depth = float(np.clip(CLEAR - (levels.narration - background), SHALLOWEST, DEEPEST))
+        gain = max(0.0, CLEAR_LEAST - (levels.narration - (background - depth)))
+        before = max((one.end for one in levels.dialogue if one.end <= span.start), default=-FADE_DOWN)
+        after = min(
+            (one.start for one in levels.dialogue if one.start >= span.end), default=span.end + FADE_UP
+        )
         ducks.append(
             Duck(
                 span,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log10
 from typing import Any, NamedTuple
@@ -61,6 +61,37 @@ class Loudness:
             last = max(span.end // HOP, first + 1)  # a shorter span has the window that begins with it
             inside[max(0, first) : last] = True
         return mean(self.momentary[inside])
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What a mix is made by: the programme, its dialogue's spans in order, the narration's LUFS, the target."""
+
+    programme: Loudness
+    dialogue: Sequence[Span]
+    narration: float
+    target: Target
+
+    def value(self, measured: Loudness) -> float:
+        """What the target is held against."""
+        gated = self.target.dialogue and self.dialogue
+        return measured.during(self.dialogue) if gated else measured.integrated
+
+
+def levels(programme: Loudness, dialogue: Sequence[Span], target: str) -> Levels:
+    """The narration is as loud as the dialogue, else as the programme, else `REFERENCE`.
+
+    `target` is one of `TARGETS`, or "programme": the film's own loudness.
+    """
+    heard = (programme.during(dialogue), programme.integrated, REFERENCE)
+    narration = next(level for level in heard if level > NOTHING)
+    if target != "programme":
+        wanted = TARGETS[target]
+    elif programme.integrated > NOTHING:
+        wanted = Target(programme.integrated, 1.0, -1.0, "the programme's own loudness")
+    else:
+        wanted = TARGETS["ebu"]
+    return Levels(programme, dialogue, narration, wanted)
 
 
 def mean(loudness: np.ndarray) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,11 +12,10 @@ from pathlib import Path
 import ffmpeg
 import numpy as np
 
-from avtool.media.probe import AudioStream, Probe
-from avtool.timeline import SECOND, Span
+from avtool.timeline import SECOND
 from avtool.tracks import loudness, sound
 from avtool.tracks.ducking import Duck, curve, gains
-from avtool.tracks.loudness import HOP, REFERENCE, WINDOW, Loudness, Target
+from avtool.tracks.loudness import HOP, REFERENCE, WINDOW, Levels, Loudness, Target
 from avtool.tracks.sound import BLOCK, RATE, samples
 from avtool.tracks.voice import Clip
 from avtool.workspace import replacing
@@ -48,44 +47,41 @@ class Measured:
         )
 
 
-def narration(film: Probe, clips: Sequence[Clip], ducks: Sequence[Duck], level: float, path: Path) -> None:
-    """Write the narration alone (FLAC, mono, as long as the film), `level` LUFS, for a receiver or an editor."""
-    length = samples(film.duration)
+def narration(length: int, clips: Sequence[Clip], ducks: Sequence[Duck], level: float, path: Path) -> None:
+    """Write the narration alone (FLAC, mono, `length` microseconds), `level` LUFS, for a receiver or an editor."""
     voice = (
-        _voice(first, min(BLOCK, length - first), clips, ducks, level)[:, None]
-        for first in range(0, length, BLOCK)
+        _voice(first, min(BLOCK, samples(length) - first), clips, ducks, level)[:, None]
+        for first in range(0, samples(length), BLOCK)
     )
     with replacing(path) as beside:
         sound.encode(voice, "mono", beside, NARRATION_PEAK, LOSSLESS)
 
 
 def described(
-    film: Probe,
-    stream: AudioStream | None,
+    sounding: Callable[[], Iterator[np.ndarray]],
+    layout: str,
     clips: Sequence[Clip],
     ducks: Sequence[Duck],
-    programme: Loudness,
-    level: float,
-    target: Target,
-    dialogue: Sequence[Span],
+    levels: Levels,
     path: Path,
 ) -> Measured:
-    """Write the described mix (AAC) and measure it; where it misses `target` it is written again.
+    """Write the described mix (AAC) and measure it; where it misses its target it is written again.
 
-    `clips` are the ducks' own, `level` is that of the narration (LUFS) before the whole is brought to the target.
+    `sounding` gives the programme's sound from its beginning in blocks (samples, channels); `clips` are the ducks'
+    own.
     """
-    layout = sound.layout(stream)
-    gain = target.loudness - _value(_expected(programme, ducks, level), target, dialogue)
+    target = levels.target
+    gain = target.loudness - levels.value(_expected(levels, ducks))
     ceiling = target.peak - 0.3  # what encoding adds to a peak, usually
     codec = {"format": "ipod", "acodec": "aac", "audio_bitrate": BITRATE[layout]}
     with replacing(path) as beside:
         tries = TRIES
         while True:
             tries -= 1
-            blocks = _mixed(sound.blocks(film, stream, layout), layout, clips, ducks, level, gain)
+            blocks = _mixed(sounding(), layout, clips, ducks, levels.narration, gain)
             sound.encode(blocks, layout, beside, ceiling, codec)
             found = loudness.measure(ffmpeg.input(f"file:{beside}").audio, f"{path} cannot be read back")
-            result = Measured(path, _value(found, target, dialogue), found.peak, target)
+            result = Measured(path, levels.value(found), found.peak, target)
             off, over = target.loudness - result.loudness, max(0.0, result.peak - target.peak)
             if not tries or (abs(off) <= min(CLOSE, target.tolerance) and not over):
                 break
@@ -98,18 +94,14 @@ def described(
     return result
 
 
-def _value(measured: Loudness, target: Target, dialogue: Sequence[Span]) -> float:
-    """What `target` is held against."""
-    return measured.during(dialogue) if target.dialogue and dialogue else measured.integrated
-
-
-def _expected(programme: Loudness, ducks: Sequence[Duck], level: float) -> Loudness:
+def _expected(levels: Levels, ducks: Sequence[Duck]) -> Loudness:
     """The mix's loudness as the programme's and the narration's let expect it."""
-    middles = (np.arange(len(programme.momentary)) + 1) * HOP - WINDOW // 2
-    mixed = 10 ** ((programme.momentary + gains(curve(ducks), middles)) / 10)
+    programme = levels.programme.momentary
+    middles = (np.arange(len(programme)) + 1) * HOP - WINDOW // 2
+    mixed = 10 ** ((programme + gains(curve(ducks), middles)) / 10)
     for duck in ducks:
         inside = (middles >= duck.span.start) & (middles < duck.span.end)
-        mixed[inside] += 10 ** ((level + duck.gain) / 10)
+        mixed[inside] += 10 ** ((levels.narration + duck.gain) / 10)
     momentary = 10 * np.log10(mixed + 1e-12)
     return Loudness(loudness.integrated(momentary), 0.0, momentary)
 
