@@ -1,0 +1,103 @@
+"""The settings of GroupMixFormer's recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from avmodels.engine.config import Config, Section, Training
+from avmodels.groupmixformer.model import SIZES, Size
+
+Four = tuple[int, int, int, int]
+
+
+class Network(Section):
+    """The network: a published size, of which `widths`, `depths` and `mlp_ratios` of the stages may be otherwise."""
+
+    size: Literal["miny", "tiny", "small", "base", "large"]
+    widths: Four | None = None
+    depths: Four | None = None
+    mlp_ratios: tuple[float, float, float, float] | None = None
+    classes: int = Field(gt=1)
+    drop_path: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Network:
+        self.made()
+        return self
+
+    def made(self) -> Size:
+        """The size with its changes. Raises ValueError where heads do not divide a width."""
+        changes: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("widths", "depths", "mlp_ratios")
+            if getattr(self, name) is not None
+        }
+        return dataclasses.replace(SIZES[self.size], **changes)
+
+
+class Images(Section):
+    """Labelled images (see avmodels.data.imagenet) and how they become squares of `side` pixels.
+
+    `area` is the share of an image that a training crop covers, `policy` RandAugment in timm's notation, empty for
+    none. In tests the middle is taken of an image an eighth larger, or with `crop` off the whole image squeezed.
+    """
+
+    side: int = Field(default=224, gt=0)
+    area: tuple[float, float] = (0.08, 1.0)
+    policy: str = "rand-m9-mstd0.5-inc1"
+    erase: float = Field(default=0.25, ge=0, le=1)
+    mix: bool = True
+    mixup: float = Field(default=0.8, gt=0)
+    cutmix: float = Field(default=1.0, gt=0)
+    smoothing: float = Field(default=0.1, ge=0, lt=1)
+    crop: bool = True
+
+
+class Steepness(Section):
+    """AdamW, a linear warm-up and a cosine; rates are for 512 images a step and grow with their number."""
+
+    lr: float = Field(default=5e-4, gt=0)
+    warmup_lr: float = Field(default=5e-7, ge=0)
+    final_lr: float = Field(default=5e-6, ge=0)
+    warmup_epochs: float = Field(default=20, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.05
+    clip: float | None = Field(default=5.0, gt=0)
+
+
+class Recipe(Config):
+    """What all recipes have."""
+
+    model: Network
+    optimiser: Steepness = Steepness()
+    training: Training
+
+    @model_validator(mode="after")
+    def _keeps_statistics(self) -> Recipe:
+        if self.training.checkpointing:
+            raise ValueError(
+                "training.checkpointing would have the blocks' batch norms see every batch twice: leave it off"
+            )
+        return self
+
+
+class Classification(Recipe):
+    """Supervised: name what an image shows."""
+
+    recipe: Literal["classify"]
+    data: Images = Images()
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Classification:
+        if self.data.mix and self.training.batch % 2:
+            raise ValueError(
+                f"training.batch is {self.training.batch}: mixing needs an even number of images"
+            )
+        return self
+
+
+RECIPES: dict[str, type[Config]] = {"classify": Classification}
