@@ -14,7 +14,7 @@ from avmodels.engine import config as configs
 from avmodels.engine.config import Config
 from avmodels.errors import ConfigError, WeightsError
 
-SYSTEMS = ("snclr", "videomae-v2")
+SYSTEMS = ("snclr", "speed-coaug", "videomae-v2")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from avmodels.metrics.retrieval import column_ranks, median_rank, recall_at
 from avmodels.speed_coaug import loss, retrieval, spectrogram, speed
 from avmodels.speed_coaug.config import Sound
 from tests.golden.case import Case
@@ -221,10 +222,10 @@ def retrieved(case: Case) -> Outputs:
     )
     order = retrieval.neighbours(query, gallery)
     places = retrieval.class_ranks(order, labels, gallery_labels)
-    got: Outputs = {"neighbours": order[:, :5], "class_recall": [retrieval.recall_at(places, k) for k in ks]}
+    got: Outputs = {"neighbours": order[:, :5], "class_recall": [recall_at(places, k) for k in ks]}
     video = retrieval.unit(inputs["video"])
     audio = retrieval.unit(0.35 * inputs["video"] + inputs["audio"])
     for name, similarities in (("v2a", video @ audio.T), ("a2v", audio @ video.T)):
-        ranks = retrieval.instance_ranks(similarities)
-        got[name] = [*(retrieval.recall_at(ranks, k) for k in ks), retrieval.median_rank(ranks)]
+        ranks = column_ranks(similarities)
+        got[name] = [*(recall_at(ranks, k) for k in ks), median_rank(ranks)]
     return {name: np.asarray(value) for name, value in got.items()}

@@ -13,6 +13,7 @@ from avmodels.errors import ConfigError
 
 # The modules whose make(folder, train, held_out) writes a set.
 MAKERS = {
+    "speed-coaug": "avmodels.data.toy_events",
     "videomae-v2": "avmodels.data.toy_actions",
 }
 

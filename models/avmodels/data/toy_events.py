@@ -1,4 +1,4 @@
-"""Toy videos with sound: a body goes round, and hums as high as it is fast."""
+"""Toy videos with sound: a wheel turns, and whirrs as high as it is fast."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import av
 import cv2
 import numpy as np
 
-from avmodels.data.toy_actions import SIDE, X264, contrast, texture
+from avmodels.data.toy_actions import SIDE, X264, contrast
 
 FRAMES, RATE = 64, 16
 SAMPLE_RATE = 16000
+SPOKES, WIDE = 3, 8
 # Rounds a second, and the pitch in hertz of one round a second.
-SLOWEST, FASTEST = 0.25, 1.5
-PITCH = 300
+SLOWEST, FASTEST = 0.15, 0.6
+PITCH, OVERTONES = 400, 8
 
 
 def make(folder: Path, train: int, held_out: int) -> None:
     """Videos of 4 s in `train/` and `val/`, listed in train.csv and val.csv.
 
-    Only the rate is shared: colours, shapes, sizes, orbits, directions, timbres, loudness and hiss vary freely.
+    Only the rate is shared: colours, places, sizes, directions, timbres, loudness and hiss vary freely.
     """
     for part, (name, count) in enumerate((("train", train), ("val", held_out))):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -30,40 +31,34 @@ def make(folder: Path, train: int, held_out: int) -> None:
         for number, path in enumerate(paths):
             draw = np.random.default_rng([part, number])
             rate = math.exp(draw.uniform(math.log(SLOWEST), math.log(FASTEST)))
-            write(folder / path, motion(rate, draw), hum(rate, draw))
+            write(folder / path, motion(rate, draw), whirr(rate, draw))
         (folder / f"{name}.csv").write_text("".join(f"{line}\n" for line in ("path", *paths)))
 
 
 def motion(rate: float, draw: np.random.Generator) -> np.ndarray:
-    """A body on its orbit, `rate` rounds a second: (FRAMES, SIDE, SIDE, 3) uint8."""
-    back = texture(draw)
+    """A wheel of three spokes that turns, `rate` rounds a second: (FRAMES, SIDE, SIDE, 3) uint8."""
+    back = np.full((SIDE, SIDE, 3), draw.uniform(0, 60, 3), np.uint8)
     colour = contrast(back, draw)
-    size, orbit = draw.uniform(5, 8), draw.uniform(12, 20)
-    centre = SIDE / 2 + draw.uniform(-4, 4, 2)
+    centre, radius = SIDE / 2 + draw.uniform(-5, 5, 2), draw.uniform(22, 26)
     begin, way = draw.uniform(0, 2 * np.pi), draw.choice([-1, 1])
-    corners = 2 * np.pi * np.arange(corner_count := int(draw.integers(3, 8))) / corner_count
     frames = np.repeat(back[None], FRAMES, axis=0)
     for number, frame in enumerate(frames):
-        angle = begin + way * 2 * np.pi * rate * number / RATE
-        place = centre + orbit * np.array([np.cos(angle), np.sin(angle)])
-        outline = place + size * np.stack([np.cos(corners), np.sin(corners)], axis=1)
-        cv2.fillPoly(frame, [(outline * 16).round().astype(np.int32)], colour, cv2.LINE_AA, shift=4)
+        for spoke in range(SPOKES):
+            angle = begin + 2 * np.pi * (way * rate * number / RATE + spoke / SPOKES)
+            rim = centre + radius * np.array([np.cos(angle), np.sin(angle)])
+            ends = [(place * 16).round().astype(int).tolist() for place in (centre, rim)]
+            cv2.line(frame, ends[0], ends[1], colour, WIDE, cv2.LINE_AA, shift=4)
     return frames
 
 
-def hum(rate: float, draw: np.random.Generator) -> np.ndarray:
-    """A tone with overtones that is `rate` times PITCH high, in some hiss: (n,) float32."""
+def whirr(rate: float, draw: np.random.Generator) -> np.ndarray:
+    """A tone with overtones, `rate` times PITCH high, in some hiss: (n,) float32."""
     time = np.arange(FRAMES * SAMPLE_RATE // RATE) / SAMPLE_RATE
-    overtones = draw.uniform(0, 1, 4) * [1, 0.5, 0.3, 0.2] + [0.5, 0, 0, 0]
-    phases = draw.uniform(0, 2 * np.pi, 4)
-    turns = 2 * np.pi * PITCH * rate * time
-    tone = sum(
-        strength * np.sin(turns * (number + 1) + phase)
-        for number, (strength, phase) in enumerate(zip(overtones, phases, strict=True))
-    )
-    hiss = draw.uniform(0.01, 0.2) * draw.standard_normal(len(time))
-    wave = tone / np.abs(tone).max() + hiss
-    return (draw.uniform(0.1, 0.6) * wave).astype(np.float32)
+    phases = 2 * np.pi * PITCH * rate * np.outer(np.arange(1, OVERTONES + 1), time)
+    strengths = draw.uniform(0.3, 1, OVERTONES)
+    tone = strengths @ np.sin(phases + draw.uniform(0, 2 * np.pi, (OVERTONES, 1)))
+    hiss = draw.uniform(0.001, 0.02) * draw.standard_normal(len(time))
+    return (draw.uniform(0.1, 0.6) * (tone / np.abs(tone).max() + hiss)).astype(np.float32)
 
 
 def write(path: Path, frames: np.ndarray, wave: np.ndarray) -> None:

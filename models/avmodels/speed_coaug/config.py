@@ -138,6 +138,8 @@ class Pretraining(Config):
     def _has_partners(self) -> Pretraining:
         if self.data.views == 1 and (self.loss.affinity, self.loss.weight) != ("constant", 0):
             raise ValueError("one view has no partners: set loss.affinity=constant, loss.weight=0")
+        if self.training.parallel != "ddp":
+            raise ValueError("training.parallel has to be ddp: processes judge videos of their own")
         return self
 
 

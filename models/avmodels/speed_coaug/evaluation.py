@@ -17,6 +17,7 @@ from avmodels.engine.config import Training
 from avmodels.engine.judging import limit
 from avmodels.engine.processes import onto
 from avmodels.metrics.accuracy import hits
+from avmodels.metrics.retrieval import column_ranks, median_rank, recall_at
 from avmodels.speed_coaug import data, retrieval
 from avmodels.speed_coaug.config import Pretraining, Recognition
 from avmodels.speed_coaug.model import Recogniser, SightAndSound
@@ -82,12 +83,12 @@ def cross_modal(
     labels = np.array([clip.label for clip in found])
     told: dict[str, float] = {"videos": len(found), "unreadable": len(clips) - len(found)}
     for way, query, gallery in (("v2a", sight, sound), ("a2v", sound, sight)):
-        ranks = retrieval.instance_ranks(query @ gallery.T)
-        told |= {f"{way}_R@{k}": retrieval.recall_at(ranks, k) for k in (1, 5, 10)}
-        told[f"{way}_MdR"] = retrieval.median_rank(ranks)
+        ranks = column_ranks(query @ gallery.T)
+        told |= {f"{way}_R@{k}": recall_at(ranks, k) for k in (1, 5, 10)}
+        told[f"{way}_MdR"] = median_rank(ranks)
         if all(labels):
             ranks = retrieval.class_ranks(retrieval.neighbours(query, gallery), labels, labels)
-            told |= {f"{way}_class_R@{k}": retrieval.recall_at(ranks, k) for k in (1, 5, 10)}
+            told |= {f"{way}_class_R@{k}": recall_at(ranks, k) for k in (1, 5, 10)}
     return {"R@1": (told["v2a_R@1"] + told["a2v_R@1"]) / 2, **told}
 
 
@@ -110,7 +111,7 @@ def video_retrieval(
     labels, gallery_labels = (np.array([clip.label for clip in side[0]]) for side in (query, gallery))
     ranks = retrieval.class_ranks(order, labels, gallery_labels)
     return {
-        **{f"R@{k}": retrieval.recall_at(ranks, k) for k in retrieval.RECALLS},
+        **{f"R@{k}": recall_at(ranks, k) for k in retrieval.RECALLS},
         "videos": len(labels),
         "unreadable": len(train) + len(test) - len(labels) - len(gallery_labels),
     }

@@ -1,4 +1,4 @@
-"""Judging retrieval: by instance between sight and sound, by class among videos."""
+"""Judging retrieval by class: is one of the same kind among the nearest."""
 
 from __future__ import annotations
 
@@ -10,21 +10,6 @@ RECALLS = (1, 5, 10, 20, 50)
 def unit(vectors: np.ndarray) -> np.ndarray:
     """vectors (..., E) of length 1."""
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
-def instance_ranks(similarities: np.ndarray) -> np.ndarray:
-    """How many others come before its own, (queries, queries) -> (queries,); a tie counts for the right one."""
-    return (similarities > similarities.diagonal()[:, None]).sum(1)
-
-
-def recall_at(ranks: np.ndarray, k: int) -> float:
-    """Queries in per cent that have a rank, from 0, below k."""
-    return 100 * float((ranks < k).mean())
-
-
-def median_rank(ranks: np.ndarray) -> float:
-    """The median rank, from 1."""
-    return float(np.median(ranks)) + 1
 
 
 def neighbours(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:

@@ -46,10 +46,10 @@ def read_sound(path: Path, start: float, count: int, rate: int) -> np.ndarray:
 
 def first_picture(file: InputContainer) -> float:
     """When the first picture is shown, in seconds on the file's clock; the start of a file without pictures."""
-    stream = next((stream for stream in file.streams.video if stream.start_time is not None), None)
-    if stream is None or stream.time_base is None:
-        return (file.start_time or 0) / av.time_base
-    return float(stream.start_time * stream.time_base)
+    for stream in file.streams.video:
+        if stream.start_time is not None and stream.time_base is not None:
+            return float(stream.start_time * stream.time_base)
+    return (file.start_time or 0) / av.time_base
 
 
 def decode(file: InputContainer, start: float, seconds: float, rate: int) -> tuple[np.ndarray, float]:
