@@ -13,7 +13,19 @@ import typer
 
 from avmodels.errors import ModelsError
 from avtool import __version__
-from avtool.cli import characters, check, config, describe, doctor, models, probe, stages, voice, weights
+from avtool.cli import (
+    characters,
+    check,
+    config,
+    describe,
+    doctor,
+    models,
+    probe,
+    retime,
+    stages,
+    voice,
+    weights,
+)
 from avtool.errors import AvtoolError, MissingError, ResourceError
 from avtool.interrupt import graceful
 from avtool.workspace import FULL, cannot_write
@@ -43,6 +55,7 @@ def _app(
 
 app.command("describe")(describe.describe)
 app.command("voice")(voice.voice)
+app.command("retime")(retime.retime)
 app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
