@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from avmodels.data.clips import UnreadableError
 from avmodels.engine import weights
+from avmodels.metrics import retrieval
 from avmodels.nn.clip_text import TextEncoder, TextSize
 from avmodels.tvts_v2 import (
     checkpoint,
     cost,
     groups,
     loss,
-    retrieval,
     sampling,
     transcripts,
     views,
@@ -266,12 +266,12 @@ def metrics(case: Case) -> Outputs:
     tied = (np.round(case.stored["similarity"] / step) * step).astype(np.float32)
     got: Outputs = {"similarity": similarities, "similarity_tied": tied}
     for ending, scores in (("", similarities), ("_tied", tied)):
-        videos, texts = retrieval.video_ranks(scores, captions), retrieval.text_ranks(scores, captions)
+        videos, texts = retrieval.column_ranks(scores, captions), retrieval.row_ranks(scores, captions)
         got |= {f"t2v_ranks{ending}": videos, f"v2t_ranks{ending}": texts}
         got[f"t2v{ending}"] = list(retrieval.recalls(videos).values())
         got[f"v2t{ending}"] = list(retrieval.recalls(texts).values())
     got["dsl_similarity"] = retrieval.dual_softmax(similarities)
-    got["dsl_t2v"] = list(retrieval.recalls(retrieval.video_ranks(got["dsl_similarity"], captions)).values())
+    got["dsl_t2v"] = list(retrieval.recalls(retrieval.column_ranks(got["dsl_similarity"], captions)).values())
 
     label, class_text = inputs["label"], inputs["class_text"]
     clip = inputs["clip"] + 0.7 * class_text[label, 0]

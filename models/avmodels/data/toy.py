@@ -13,6 +13,10 @@ from avmodels.errors import ConfigError
 
 # The modules whose make(folder, train, held_out) writes a set.
 MAKERS = {
+    "ade20k": "avmodels.data.toy_scenes",
+    "coco": "avmodels.data.toy_scenes",
+    "imagenet": "avmodels.data.toy_images",
+    "tvts-v2": "avmodels.tvts_v2.toy",
     "speed-coaug": "avmodels.data.toy_events",
     "videomae-v2": "avmodels.data.toy_actions",
 }

@@ -11,7 +11,7 @@ from avmodels.tvts_v2.loss import SORTING_WEIGHT, TEMPERATURE
 from avmodels.tvts_v2.model import SIZES
 from avmodels.tvts_v2.zero_shot import TEMPLATE
 
-DataSet = Literal["msr-vtt", "didemo", "lsmdc", "hmdb-51", "ucf-101", "kinetics-400", "ssv2-mc"]
+DataSet = Literal["msr-vtt", "didemo", "lsmdc", "webvid", "hmdb-51", "ucf-101", "kinetics-400", "ssv2-mc"]
 
 
 class Encoders(Section):

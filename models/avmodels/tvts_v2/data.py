@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,26 +25,52 @@ def narrated_reader(config: Pretraining) -> Callable[[Narrated], list[Sample]]:
 
     Frames are drawn from the whole stretch, the gaps between transcripts included.
     """
+
+    def read(clip: Narrated) -> list[Sample]:
+        frames, texts = narrated_stretch(clip, config, sampling.drawn)
+        return [training_sample(frames, texts, config)]
+
+    return read
+
+
+def sorting_reader(config: Pretraining) -> Callable[[Narrated], list[Sample]]:
+    """Reads a stretch of a narrated video to judge by: the middle frames of its parts and their middle squares,
+    whole. `video` (T, 3, H, W), `tokens` (transcripts, 77)."""
     size = SIZES[config.model.size]
 
     def read(clip: Narrated) -> list[Sample]:
-        words, duration = narration(clip.annotation)
-        if duration < 2 + config.data.interval * (size.transcripts - 1):
-            raise UnreadableError(f"{clip.path} is too short for {size.transcripts} transcripts")
-        window = transcripts.draw_window(duration, size.transcripts, config.data.interval)
-        video = Video(clip.path)
-        rate = len(video) / duration
-        start, end = (int(moment * rate) for moment in (window.starts[0], window.ends[-1]))
-        numbers = start + sampling.drawn(min(end, len(video)) - start, config.model.frames)
-        return [training_sample(video.frames(numbers), transcripts.spoken(words, window), config)]
+        frames, texts = narrated_stretch(clip, config, sampling.middle)
+        pixels = views.padded(views.evaluation(frames, size.side), config.model.frames)
+        return [{"video": pixels, "tokens": tokenize(texts, size.text.context)}]
 
     return read
+
+
+def narrated_stretch(
+    clip: Narrated, config: Pretraining, pick: Callable[[int, int], np.ndarray]
+) -> tuple[np.ndarray, list[str]]:
+    """The frames (T, H, W, 3) that `pick` takes from a random stretch of a narrated video, and its transcripts.
+
+    Raises UnreadableError for a video that is too short.
+    """
+    count, interval = SIZES[config.model.size].transcripts, config.data.interval
+    words, duration = narration(clip.annotation)
+    if duration < 2 + interval * (count - 1):
+        raise UnreadableError(f"{clip.path} is too short for {count} transcripts")
+    window = transcripts.draw_window(duration, count, interval)
+    video = Video(clip.path)
+    rate = len(video) / duration
+    start, end = (int(moment * rate) for moment in (window.starts[0], window.ends[-1]))
+    numbers = start + pick(min(end, len(video)) - start, config.model.frames)
+    return video.frames(numbers), transcripts.spoken(words, window)
 
 
 def captioned_reader(config: Pretraining) -> Callable[[Captioned], list[Sample]]:
     """Reads a captioned video as the same tensors, with one row of tokens."""
 
     def read(clip: Captioned) -> list[Sample]:
+        if not clip.caption.strip():
+            raise UnreadableError(f"{clip.path} has an empty caption")
         video = Video(clip.path)
         numbers = sampling.drawn(len(video), config.model.frames)
         return [training_sample(video.frames(numbers), [clip.caption], config)]
@@ -59,6 +86,7 @@ def training_sample(frames: np.ndarray, texts: list[str], config: Pretraining) -
     return {"video": clip, "keep": torch.from_numpy(keep), "tokens": tokenize(texts, size.text.context)}
 
 
+@lru_cache(maxsize=1024)
 def narration(path: Path) -> tuple[transcripts.Words, float]:
     """The words of an annotation file and the seconds of its video. Raises UnreadableError."""
     try:

@@ -1,20 +1,32 @@
-"""The published tests: texts and videos find each other, and clips are named."""
+"""The published tests: texts and videos find each other, clips are named, and transcripts put in order."""
 
 from __future__ import annotations
 
 import csv
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from accelerate import Accelerator
+from torch import nn
 
-from avmodels.tvts_v2 import embedding, lists, loss, retrieval, zero_shot
-from avmodels.tvts_v2.config import ZeroShot
+from avmodels.engine.judging import judge
+from avmodels.engine.train import Batch
+from avmodels.metrics import retrieval
+from avmodels.nn.clip_text import trim
+from avmodels.tvts_v2 import data, embedding, lists, loss, zero_shot
+from avmodels.tvts_v2.config import Pretraining, ZeroShot
 from avmodels.tvts_v2.model import TVTS
 
-RETRIEVAL = {"msr-vtt": lists.msr_vtt, "didemo": lists.didemo, "lsmdc": lists.lsmdc}
+RETRIEVAL = {
+    "msr-vtt": lists.msr_vtt,
+    "didemo": lists.didemo,
+    "lsmdc": lists.lsmdc,
+    "webvid": partial(lists.webvid, split="val"),
+}
 
 
 def test(model: TVTS, folder: Path, results: Path, config: ZeroShot, here: Accelerator) -> dict[str, float]:
@@ -29,6 +41,24 @@ def test(model: TVTS, folder: Path, results: Path, config: ZeroShot, here: Accel
     return recognise(model, clips, names, results, config, here)
 
 
+def sort(
+    model: nn.Module, clips: Sequence[lists.Narrated], config: Pretraining, here: Accelerator
+) -> dict[str, float]:
+    """`sorted`: the transcripts in per cent that are put in their places, one stretch of every video. `in order`:
+    the videos of which all are."""
+
+    def score(model: nn.Module, batch: Batch) -> dict[str, float]:
+        tokens = batch["tokens"]
+        texts = tokens.shape[1]
+        logits = model(batch["video"], trim(tokens.transpose(0, 1).flatten(0, 1)), None, texts).places
+        places = torch.arange(texts, device=logits.device).expand(logits.shape[:2])
+        right = (logits.argmax(-1) == places).float().mean(1)
+        ordered = loss.in_order(logits, places)
+        return {"sorted": 100 * right.sum().item(), "in order": 100 * ordered.sum().item()}
+
+    return judge(model, clips, data.sorting_reader(config), score, config.training, here)
+
+
 def retrieve(
     model: TVTS, clips: Sequence[lists.Captioned], results: Path, config: ZeroShot, here: Accelerator
 ) -> dict[str, float]:
@@ -36,7 +66,7 @@ def retrieve(
     texts = [clip.caption for clip in clips]
     vectors, unreadable = embedding.videos(model, [clip.path for clip in clips], config, here)
     similarities = loss.similarity(embedding.sentences(model, texts, here), vectors).numpy()
-    ranks = {"t2v": retrieval.video_ranks(similarities), "v2t": retrieval.text_ranks(similarities)}
+    ranks = {"t2v": retrieval.column_ranks(similarities), "v2t": retrieval.row_ranks(similarities)}
     rows = zip(clips, ranks["t2v"] + 1, ranks["v2t"] + 1, strict=True)
     table(
         here,
@@ -45,7 +75,7 @@ def retrieve(
         ((clip.path.name, clip.caption, *both) for clip, *both in rows),
     )
     if config.data.dual_softmax:
-        ranks["t2v DSL"] = retrieval.video_ranks(retrieval.dual_softmax(similarities))
+        ranks["t2v DSL"] = retrieval.column_ranks(retrieval.dual_softmax(similarities))
     recalls = {
         f"{way} {name}": value for way in ranks for name, value in retrieval.recalls(ranks[way]).items()
     }

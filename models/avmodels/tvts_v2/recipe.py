@@ -1,4 +1,4 @@
-"""How TVTSv2 is built, tested and used, top to bottom."""
+"""How TVTSv2 is built, trained, tested and used, top to bottom."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from avmodels.data.clips import Video
+from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
-from avmodels.engine.train import Batch
+from avmodels.engine.descent import adamw
+from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, DataError, WeightsError
 from avmodels.nn.clip_text import trim
-from avmodels.tvts_v2 import checkpoint, cost, data, embedding, evaluation, loss, sampling
-from avmodels.tvts_v2.config import RECIPES, Pretraining, ZeroShot
-from avmodels.tvts_v2.model import SIZES, TVTS, Matched
+from avmodels.tvts_v2 import checkpoint, cost, data, embedding, evaluation, groups, lists, loss, sampling
+from avmodels.tvts_v2.checkpoint import published
+from avmodels.tvts_v2.config import RECIPES, HeldOut, Pretraining, ZeroShot
+from avmodels.tvts_v2.model import SIZES, TVTS, Block, Matched
 
 __all__ = [
     "RECIPES",
@@ -28,8 +32,10 @@ __all__ = [
     "example_input",
     "features",
     "load",
+    "published",
     "published_gmacs",
     "start",
+    "train",
 ]
 
 SYSTEM = "tvts-v2"
@@ -63,6 +69,42 @@ def start(model: TVTS, path: Path) -> list[str]:
     return checkpoint.start_from(model, checkpoint.state_of(document), str(path))
 
 
+def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
+    """Trains on the narrated and captioned videos of `folder` (see lists), a batch of each in turn, and judges on
+    those held out; see engine.train.fit. Raises ConfigError for a configuration that does not train.
+    """
+    if not isinstance(config, Pretraining):
+        raise ConfigError("zero-shot learns nothing: choose a configuration to train")
+    here = processes.accelerator(config.training.precision, unused=True)  # captions do not need the sorter
+    seed_generators(config.training.seed)
+    model = build(config)
+    if init is not None:
+        start(model, init)
+    task = pretraining(config, model, folder, run)
+    return fit(task, adamw(config.schedule), config.training, run, here, resume)
+
+
+def pretraining(config: Pretraining, model: TVTS, folder: Path, run: Path) -> Task:
+    """Clips find their texts, and transcripts their places; every held-out clip's ranks are left in `run`."""
+    schedule, seed = config.schedule, config.training.seed
+    groups.freeze(model, schedule.frozen)
+    model.video.checkpointing = config.training.checkpointing
+    narrated, captioned = lists.yt_temporal(folder, "train"), lists.webvid(folder, "train")
+    return Task(
+        model=model,
+        sources=(
+            Samples(narrated, data.narrated_reader(config), seed),
+            Samples(captioned, data.captioned_reader(config), seed),
+        ),
+        groups=lambda model: groups.groups(model, schedule.weight_decay, schedule.new_scale),
+        loss=pretraining_loss(config),
+        units=(Block,),
+        about=about(config),
+        evaluate=lambda _, here: held_out(model, folder, run, config, here),
+        best="t2v R@1",
+    )
+
+
 def about(config: Settings) -> dict[str, Any]:
     """What a weights file says of itself."""
     return {"system": SYSTEM, "config": config.model_dump(mode="json")}
@@ -84,14 +126,43 @@ def pretraining_loss(config: Pretraining) -> Callable[[torch.nn.Module, Batch], 
     return objective
 
 
+def held_out(
+    model: TVTS, folder: Path, results: Path, config: Pretraining, here: Accelerator
+) -> dict[str, float]:
+    """How transcripts are sorted and captions found in the held-out clips of both kinds."""
+    found = evaluation.test(model, folder, results, zero_shot(config), here)
+    return evaluation.sort(model, lists.yt_temporal(folder, "val"), config, here) | found
+
+
+def zero_shot(config: Pretraining) -> ZeroShot:
+    """What looks with the encoders of a training run as they are, by default at WebVid's held-out clips."""
+    how = config.training
+    clips = HeldOut(
+        set="webvid",
+        batch=how.batch,
+        precision=how.precision,
+        workers=how.workers,
+        max_unreadable=how.max_unreadable,
+    )
+    return ZeroShot(recipe="zero-shot", about=config.about, model=config.model, data=clips)
+
+
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
-    """The published test of the configuration's set, in its published layout below `folder` (see evaluation)."""
-    if isinstance(config, Pretraining):
-        raise ConfigError("pre-training has no test of its own: choose a zero-shot configuration")
-    here = processes.accelerator(config.data.precision)
+    """The published test of the configuration's set, in its published layout below `folder` (see evaluation); of
+    a training run how it does on the clips held out from it.
+
+    Raises WeightsError where a training run is to be judged by weights without its sorter.
+    """
+    if isinstance(config, ZeroShot):
+        here = processes.accelerator(config.data.precision)
+        model = build(config)
+        load(model, config, path)
+        return evaluation.test(model.to(here.device).eval(), folder, results, config, here)
+    here = processes.accelerator(config.training.precision)
     model = build(config)
-    load(model, config, path)
-    return evaluation.test(model.to(here.device).eval(), folder, results, config, here)
+    if start(model, path):
+        raise WeightsError(f"{path} cannot sort: it has no sorter; judge it by a zero-shot configuration")
+    return held_out(model.to(here.device).eval(), folder, results, config, here)
 
 
 @torch.inference_mode()
@@ -99,8 +170,7 @@ def features(config: Settings, path: Path, film: Path, out: Path, precision: str
     """Writes a vector for every window of a film to `out` (.npz: `features` (windows, E), `seconds` (windows, 2));
     returns how many there are. Raises ConfigError for another ending, DataError for a film that cannot be read.
     """
-    if isinstance(config, Pretraining):
-        config = ZeroShot(recipe="zero-shot", about=config.about, model=config.model)
+    config = zero_shot(config) if isinstance(config, Pretraining) else config
     if out.suffix != ".npz":
         raise ConfigError(f"features are written to .npz, not to {out.name}")
     here = processes.accelerator(precision)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from avmodels.data.clips import UnreadableError
 from avmodels.engine.schedule import staircase
-from avmodels.tvts_v2 import retrieval, sampling, transcripts, views
+from avmodels.metrics import retrieval
+from avmodels.tvts_v2 import sampling, transcripts, views
 from avmodels.tvts_v2.config import Schedule
 
 
@@ -98,20 +99,20 @@ def test_ranks_are_those_of_sorting(videos: int, captions: int, seed: int) -> No
     scores = np.random.default_rng(seed).integers(0, 5, (videos * captions, videos)).astype(float)
     for text, row in enumerate(scores):
         rank = sorted(-row).index(-row[text // captions])
-        assert retrieval.video_ranks(scores, captions)[text] == rank
+        assert retrieval.column_ranks(scores, captions)[text] == rank
     best = []
     for video in range(videos):
         column = -scores[:, video]
         order = np.sort(column)
         own = column[video * captions : (video + 1) * captions]
         best.append(min(np.flatnonzero(order == score).mean() for score in own))
-    assert retrieval.text_ranks(scores, captions).tolist() == best
+    assert retrieval.row_ranks(scores, captions).tolist() == best
 
 
 def test_dual_softmax_gives_a_crowded_video_to_who_it_prefers() -> None:
     scores = np.array([[0.50, 0.52], [0.10, 0.60]])
-    assert retrieval.video_ranks(scores).tolist() == [1, 0]
-    assert retrieval.video_ranks(retrieval.dual_softmax(scores)).tolist() == [0, 0]
+    assert retrieval.column_ranks(scores).tolist() == [1, 0]
+    assert retrieval.column_ranks(retrieval.dual_softmax(scores)).tolist() == [0, 0]
 
 
 def test_the_rate_falls_when_the_published_one_does() -> None:
