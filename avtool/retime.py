@@ -115,10 +115,10 @@ def _warped(frames: np.ndarray, speed: float) -> np.ndarray:
 
 def _found(old: np.ndarray, new: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
     """For windows of `old`, `step` frames apart: places in `new` and correlations there, both (windows, PEAKS)."""
-    from scipy.fft import irfft, next_fast_len, rfft
+    from scipy.fft import next_fast_len
 
     size = next_fast_len(len(new) + WINDOW, real=True)
-    spectrum = rfft(new, size, axis=0)
+    spectrum = np.fft.rfft(new, size, axis=0)
     energy = np.cumsum(np.concatenate([[0.0], np.square(new, dtype=np.float64).sum(axis=1)]))
     lags = max(1, len(new) - WINDOW + 1)
     loud = (
@@ -130,7 +130,9 @@ def _found(old: np.ndarray, new: np.ndarray, step: int) -> tuple[np.ndarray, np.
     places, scores = np.zeros((len(starts), PEAKS), int), np.zeros((len(starts), PEAKS))
     for row, start in enumerate(starts):
         window = old[start : start + WINDOW]
-        together = irfft((np.conj(rfft(window, size, axis=0)) * spectrum).sum(axis=1), size)[:lags]
+        together = np.fft.irfft((np.conj(np.fft.rfft(window, size, axis=0)) * spectrum).sum(axis=1), size)[
+            :lags
+        ]
         match = together / (loud * max(float(np.linalg.norm(window)), 1e-3))
         for peak in range(PEAKS):
             best = int(match.argmax())

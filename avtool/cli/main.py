@@ -21,6 +21,7 @@ from avtool.cli import (
     doctor,
     models,
     probe,
+    report,
     retime,
     stages,
     voice,
@@ -56,6 +57,7 @@ def _app(
 app.command("describe")(describe.describe)
 app.command("voice")(voice.voice)
 app.command("retime")(retime.retime)
+app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
