@@ -24,7 +24,7 @@ Set = Annotated[
 ]
 
 models = typer.Typer(help="The model zoo: list, show.", no_args_is_help=True)
-data = typer.Typer(help="Data sets: toy.", no_args_is_help=True)
+data = typer.Typer(help="Data sets: toy, tags.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer, weights: typer.Typer) -> None:
@@ -192,6 +192,20 @@ def toy(
 
     make(system, folder, train, held_out)
     print(folder)
+
+
+@data.command()
+def tags(
+    folder: Annotated[Path, typer.Argument(help="Folder of captions.csv or tars.", show_default=False)],
+    objects: Annotated[int, typer.Option(min=0, help="The most frequent objects.")] = 10_000,
+    attributes: Annotated[int, typer.Option(min=0, help="The most frequent attributes.")] = 0,
+    least: Annotated[int, typer.Option(min=1, help="Captions that must name a tag.")] = 5,
+) -> None:
+    """Parse captions into the tags that TagAlign learns: writes tags.csv and tags.json beside them."""
+    from avmodels.tag_align.parsing import parse
+
+    made = parse(folder, objects, attributes, least)
+    print(f"{folder}: {len(made.objects)} objects, {len(made.attributes)} attributes")
 
 
 def import_(
