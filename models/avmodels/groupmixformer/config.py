@@ -56,6 +56,21 @@ class Images(Section):
     crop: bool = True
 
 
+class Scenes(Section):
+    """ADE20K (see ade20k): training crops of `side` pixels of images scaled by a factor from `scale`, perhaps
+    mirrored; in tests the short side is `side` pixels, the long one at most four times that."""
+
+    side: int = Field(default=512, gt=0)
+    scale: tuple[float, float] = (0.5, 2.0)
+
+
+class Objects(Section):
+    """COCO (see coco): the short side is `side` pixels, the long one at most `longest`; perhaps mirrored in training."""
+
+    side: int = Field(default=800, gt=0)
+    longest: int = Field(default=1333, gt=0)
+
+
 class Steepness(Section):
     """AdamW, a linear warm-up and a cosine; rates are for 512 images a step and grow with their number."""
 
@@ -72,7 +87,6 @@ class Steepness(Section):
 class Recipe(Config):
     """What all recipes have."""
 
-    model: Network
     optimiser: Steepness = Steepness()
     training: Training
 
@@ -89,6 +103,7 @@ class Classification(Recipe):
     """Supervised: name what an image shows."""
 
     recipe: Literal["classify"]
+    model: Network
     data: Images = Images()
 
     @model_validator(mode="after")
@@ -100,4 +115,42 @@ class Classification(Recipe):
         return self
 
 
-RECIPES: dict[str, type[Config]] = {"classify": Classification}
+class Segmenter(Network):
+    """The backbone under a head that names every pixel's class; `channels` is the head's width."""
+
+    head: Literal["semantic-fpn", "upernet"]
+    channels: int = Field(gt=0)
+
+
+class Detector(Network):
+    """The backbone under one of torchvision's detectors; `classes` are those of objects.
+
+    `frozen_norms` keeps the statistics of the backbone's batch norms as its weights have them: a few images at a
+    time make poor ones.
+    """
+
+    detector: Literal["mask-rcnn", "retinanet"]
+    frozen_norms: bool = True
+
+
+class Segmentation(Recipe):
+    """Supervised: name the class of every pixel."""
+
+    recipe: Literal["segment"]
+    model: Segmenter
+    data: Scenes = Scenes()
+
+
+class Detection(Recipe):
+    """Supervised: find objects, and with Mask R-CNN their outlines."""
+
+    recipe: Literal["detect"]
+    model: Detector
+    data: Objects = Objects()
+
+
+RECIPES: dict[str, type[Config]] = {
+    "classify": Classification,
+    "segment": Segmentation,
+    "detect": Detection,
+}

@@ -142,16 +142,34 @@ class Classifier(Trunk):
 
 
 class Backbone(Trunk):
-    """The maps of the four stages, as timm's `features_only` networks give them; `feature_info` describes them."""
+    """The maps of the four stages, as timm's `features_only` networks give them; `feature_info` describes them.
 
-    def __init__(self, size: Size, drop_path: float = 0.0):
+    `frozen_norms` keeps the statistics of the batch norms as they are in training too, and their parameters.
+    """
+
+    def __init__(self, size: Size, drop_path: float = 0.0, frozen_norms: bool = False):
         super().__init__(size, drop_path)
+        self._frozen_norms = frozen_norms
         stages = [
             {"num_chs": width, "reduction": stride, "module": f"groupmixformer_backbone.{number}"}
             for number, (width, stride) in enumerate(zip(size.widths, STRIDES, strict=True))
         ]
         self.feature_info = FeatureInfo(stages, tuple(range(len(stages))))
         initialise(self)
+        if frozen_norms:
+            for norm in self._norms():
+                norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As every module's, but for norms that are frozen."""
+        super().train(mode)
+        if self._frozen_norms:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def _norms(self) -> list[BatchNorm]:
+        return [module for module in self.modules() if isinstance(module, BatchNorm)]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """image (B, 3, H, W), normalised -> four maps, (B, width, H / stride, W / stride)."""
