@@ -29,8 +29,8 @@ def describe(
     """Describe `movie`: what is seen, told in the pauses of what is heard.
 
     `cast` is a cast file, `subtitles` the film's own dialogue; `start` and `end` (microseconds) limit the
-    part described; `work` is the workspace folder (default: in the user's cache). What an earlier run left
-    there is used again unless `force`. `voiced` plans with how long the settings' voice really takes.
+    part described; `work` is the folder of the films' workspaces (default: in the user's cache). What an earlier
+    run left there is used again unless `force`. `voiced` plans with how long the settings' voice really takes.
 
     Raises MediaError where the film cannot be read, UsageError for a wrong cast, subtitle or setting,
     MissingError where a weight is not installed, ResourceError where the disk is full.

@@ -112,11 +112,13 @@ class Perception:
         if not missing:
             return
         from avtool.media import frames
+        from avtool.perceive import cores
 
         watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
-        damaged = frames.show(
-            self.source, list(watching.values()), span=self.span, progress=self._report("watching")
-        )
+        with cores.shared():
+            damaged = frames.show(
+                self.source, list(watching.values()), span=self.span, progress=self._report("watching")
+            )
         for span in damaged:
             log.warning(
                 "%s: the picture cannot be decoded from %s to %s; nothing is said of it",
@@ -317,13 +319,13 @@ def watchers(film: Probe) -> dict[str, Any]:
     from avtool.perceive.tags import Tags
     from avtool.perceive.text import Texts
 
-    picture = film.picture
+    size = film.picture.height, film.picture.width
     return {
         "shots": Shots(),
         "looks": Looks(),
-        "people": People(picture.height, picture.width),
-        "tags": Tags(),
-        "texts": Texts(),
+        "people": People(*size),
+        "tags": Tags(*size),
+        "texts": Texts(*size),
     }
 
 
@@ -356,7 +358,7 @@ def open_film(
     from avtool.media import audio
     from avtool.media.probe import probe
     from avtool.settings import Settings
-    from avtool.workspace import default_folder
+    from avtool.workspace import folder_of
 
     film = probe(movie)
     start, end = start or 0, film.span.end if end is None else min(end, film.span.end)
@@ -373,7 +375,7 @@ def open_film(
         audio.choose(film, audio_track)
     return Perception(
         film,
-        Workspace(Path(work) if work else default_folder(film.digest), force),
+        Workspace(folder_of(film.digest, work), force),
         settings or Settings(),
         cast=casts.load(cast, allow_outside) if cast else None,
         span=Span(start, end),

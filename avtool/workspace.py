@@ -70,11 +70,11 @@ class _NotReplaced(Exception):
     """Nothing was written: the file stays as it was."""
 
 
-def default_folder(digest: str) -> Path:
-    """The workspace of the film with this content digest, in the user's cache."""
+def folder_of(digest: str, within: str | Path | None = None) -> Path:
+    """The workspace of the film with this content digest, one of many `within` a folder (None: the user's cache)."""
     from platformdirs import user_cache_path
 
-    return user_cache_path("avtool") / "films" / digest[:20]
+    return (Path(within) if within else user_cache_path("avtool") / "films") / digest[:20]
 
 
 class Workspace:

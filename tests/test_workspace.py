@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from avtool.errors import ResourceError, UsageError
 from avtool.timeline import Shot, Span, Word
-from avtool.workspace import Workspace, cannot_write, key, replacing
+from avtool.workspace import Workspace, cannot_write, folder_of, key, replacing
 
 SHOTS = [Shot(0, Span(0, 40_000), "start", 1.0), Shot(1, Span(40_000, 90_000), "cut", 0.87)]
 
@@ -32,6 +32,14 @@ def test_force_reads_only_what_this_run_wrote(tmp_path: Path):
     assert work.load("shots", "k1", Shot) is None
     work.save("shots", "k1", SHOTS[:1])
     assert work.load("shots", "k1", Shot) == SHOTS[:1]
+
+
+def test_films_that_share_a_folder_keep_apart(tmp_path: Path):
+    one, other = (Workspace(folder_of(digest, tmp_path)) for digest in ("a" * 64, "b" * 64))
+    one.save("shots", "k1", SHOTS)
+    other.save("shots", "k2", SHOTS[:1])
+    assert one.load("shots", "k1", Shot) == SHOTS
+    assert other.load("shots", "k2", Shot) == SHOTS[:1]
 
 
 def test_a_damaged_file_is_computed_again(tmp_path: Path):

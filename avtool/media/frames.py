@@ -19,9 +19,9 @@ from avtool.media.probe import Probe
 from avtool.perceive import Perceiver
 from avtool.timeline import SECOND, Span, merge
 
-_BATCH_BYTES = 16 << 20  # a batch is handed over when it holds so much,
+_BATCH_BYTES = 8 << 20  # a batch is handed over when it holds so much,
 _BATCH_SPAN = 4 * SECOND  # or so long a piece of the film
-_BATCHES_AHEAD = 4  # batches that wait while the perceivers are at work
+_BATCHES_AHEAD = 3  # batches that wait for each perceiver
 _NEAR = 5 * SECOND  # between frames to grab, that are decoded through rather than sought
 _ROUNDING = 1_000  # microseconds: some containers round times to milliseconds
 
@@ -35,26 +35,42 @@ def show(
     """Decode the film (or `span` of it) once and show each perceiver the frames it asked for, in order.
 
     A perceiver with `fps` gets the first frame at or after each of its grid times n / fps on the film's clock, the
-    first of the span, and no frame twice; a film of fewer frames is shown to it whole. Reading runs ahead in a
-    thread of its own, never by more than a few batches. `progress` is told how many microseconds of the span are
-    done. `finish` is left to the caller. Returns the stretches that could not be read.
+    first of the span, and no frame twice; a film of fewer frames is shown to it whole. Reading and every perceiver
+    have a thread of their own; reading runs ahead of the slowest by a few batches. Perceivers of one rate, size and
+    colour are shown the same arrays: they must not write to them. `progress` is told, in the caller's thread, how
+    many microseconds of the span everybody has seen. `finish` is left to the caller. Returns the stretches that
+    could not be read.
 
-    Raises MediaError where the film has no picture; what a perceiver raises stops the reading.
+    Raises MediaError where the film has no picture; what a perceiver raises stops them all.
     """
     _ = film.picture
     span = span or film.span
-    reading = _Reading(film, _views(perceivers), span)
-    reading.start()
-    done = 0
+    news: _News = queue.SimpleQueue()
+    stopping = threading.Event()
+    eyes = [_Eye(perceiver, news, stopping) for perceiver in perceivers]
+    reading = _Reading(film, _views(eyes), span, news, stopping)
+    for thread in (reading, *eyes):
+        thread.start()
+    seen = dict.fromkeys(eyes, span.start)
+    told = span.start
     try:
-        for view, times, frames in reading.batches():
-            for perceiver in view.perceivers:
-                perceiver.see(times, frames)
-            done = max(done, int(times[-1]) - span.start)
-            if progress is not None:
-                progress(done)
+        while seen:
+            eye, event = news.get()
+            if isinstance(event, BaseException):
+                raise event
+            if event is None:
+                del seen[eye]
+            else:
+                seen[eye] = event
+            if progress is not None and seen and (least := min(seen.values())) > told:
+                told = least
+                progress(told - span.start)
     finally:
-        reading.stop()
+        stopping.set()
+        reading.join()
+        for eye in eyes:
+            eye.wake()
+            eye.join()
     if progress is not None:
         progress(span.duration)
     return reading.unreadable
@@ -109,7 +125,7 @@ class _View:
     fps: float | None
     size: tuple[int, int] | None
     gray: bool
-    perceivers: list[Perceiver]
+    eyes: list[_Eye]
     due: int = 0  # microseconds of the next grid time
     times: list[int] = field(default_factory=list)
     frames: np.ndarray | None = None
@@ -132,76 +148,105 @@ class _View:
         self.times.append(time)
         return len(self.times) == len(self.frames) or time - self.times[0] >= _BATCH_SPAN
 
-    def take(self) -> tuple[_View, np.ndarray, np.ndarray]:
-        """The batch, and a fresh one begun."""
+    def hand_over(self) -> None:
+        """Give the batch to all who share the view, and begin a fresh one."""
         assert self.frames is not None
-        batch = self, np.array(self.times, np.int64), self.frames[: len(self.times)]
+        times = np.array(self.times, np.int64)
+        for eye in self.eyes:
+            eye.give((times, self.frames[: len(self.times)]))
         self.times, self.frames = [], None
-        return batch
 
 
-_Batch = tuple[_View, np.ndarray, np.ndarray]
-
-
-def _views(perceivers: Sequence[Perceiver]) -> list[_View]:
+def _views(eyes: Sequence[_Eye]) -> list[_View]:
     views: dict[tuple, _View] = {}
-    for perceiver in perceivers:
-        kind = (perceiver.fps, perceiver.size, perceiver.gray)
-        views.setdefault(kind, _View(*kind, perceivers=[])).perceivers.append(perceiver)
+    for eye in eyes:
+        kind = (eye.perceiver.fps, eye.perceiver.size, eye.perceiver.gray)
+        views.setdefault(kind, _View(*kind, eyes=[])).eyes.append(eye)
     return list(views.values())
 
 
 class _Stopped(Exception):
-    """The consumer wants no more."""
+    """Nobody wants more."""
+
+
+# Which perceiver has seen all up to a time, is done (None) or has failed; or how the reading (None) has failed.
+_News = queue.SimpleQueue[tuple["_Eye | None", int | BaseException | None]]
+
+
+class _Eye(threading.Thread):
+    """Shows one perceiver its batches, in the order in which they are given."""
+
+    def __init__(self, perceiver: Perceiver, news: _News, stopping: threading.Event) -> None:
+        super().__init__(name=f"watching {type(perceiver).__name__}", daemon=True)
+        self.perceiver = perceiver
+        self._news = news
+        self._stopping = stopping
+        self._batches: queue.Queue[tuple[np.ndarray, np.ndarray] | None] = queue.Queue(_BATCHES_AHEAD)
+
+    def give(self, batch: tuple[np.ndarray, np.ndarray] | None) -> None:
+        """Let `batch` of times and frames be seen next, None where there is no more. Waits for room.
+
+        Raises _Stopped when it is not wanted any more.
+        """
+        while not self._stopping.is_set():
+            try:
+                return self._batches.put(batch, timeout=0.1)
+            except queue.Full:
+                continue
+        raise _Stopped
+
+    def wake(self) -> None:
+        """Let it find out that it is to stop."""
+        with suppress(queue.Full):
+            self._batches.put_nowait(None)
+
+    def run(self) -> None:
+        try:
+            while (batch := self._batches.get()) is not None and not self._stopping.is_set():
+                times, frames = batch
+                self.perceiver.see(times, frames)
+                self._news.put((self, int(times[-1])))
+        except BaseException as failure:  # noqa: BLE001 - whatever it is, the caller's thread must raise it
+            self._news.put((self, failure))
+        else:
+            self._news.put((self, None))
 
 
 class _Reading(threading.Thread):
     """Decodes and converts ahead of the perceivers."""
 
-    def __init__(self, film: Probe, views: list[_View], span: Span) -> None:
+    def __init__(
+        self, film: Probe, views: list[_View], span: Span, news: _News, stopping: threading.Event
+    ) -> None:
         super().__init__(name=f"reading {film.path.name}", daemon=True)
         self.unreadable: list[Span] = []
         self._film = film
         self._views = views
         self._span = span
-        self._queue: queue.Queue[_Batch | Exception | None] = queue.Queue(_BATCHES_AHEAD)
-        self._stopping = threading.Event()
-
-    def batches(self) -> Iterator[_Batch]:
-        """The batches as they get ready; raises what the reading raised."""
-        while (batch := self._queue.get()) is not None:
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
-
-    def stop(self) -> None:
-        """End the reading, wherever it is, and wait until it has let go of the file."""
-        self._stopping.set()
-        self.join()
+        self._news = news
+        self._stopping = stopping
 
     def run(self) -> None:
-        ending: Exception | None = None
         with suppress(_Stopped):
             try:
                 self._read()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the consumer must not wait for ever
-                ending = error
-            self._hand_over(ending)
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the caller must not wait for ever
+                self._news.put((None, failure))
 
     def _read(self) -> None:
         screen = Screen(self._film.picture)
         holes: list[Span] = []
         with closing(watch(self._film, self._span.start, holes)) as frames:
             for time, frame in frames:
-                if time >= self._span.end:
+                if time >= self._span.end or self._stopping.is_set():
                     break
                 if time >= self._span.start:
                     self._share_out(time, frame, screen)
-                if self._stopping.is_set():
-                    raise _Stopped
         for view in self._views:
             if view.times:
-                self._hand_over(view.take())
+                view.hand_over()
+            for eye in view.eyes:
+                eye.give(None)
         lost = (hole.clip(self._span) for hole in merge(holes, distance=SECOND))
         self.unreadable.extend(hole for hole in lost if hole is not None)
 
@@ -213,12 +258,4 @@ class _Reading(threading.Thread):
                 if kind not in shown:
                     shown[kind] = screen.show(frame, *kind)
                 if view.add(time, shown[kind]):
-                    self._hand_over(view.take())
-
-    def _hand_over(self, batch: _Batch | Exception | None) -> None:
-        while not self._stopping.is_set():
-            try:
-                return self._queue.put(batch, timeout=0.1)
-            except queue.Full:
-                continue
-        raise _Stopped
+                    view.hand_over()

@@ -6,6 +6,14 @@ from typing import Protocol
 
 import numpy as np
 
+TALLEST = 720  # pixels: what needs detail looks at higher pictures in this height
+
+
+def detailed(height: int, width: int) -> tuple[int, int]:
+    """The (height, width) in which a picture displayed as `height` x `width` is looked at for its details."""
+    scale = min(1.0, TALLEST / height)
+    return round(height * scale), round(width * scale)
+
 
 class Perceiver(Protocol):
     """A sense of sight, shown a film's frames in order during the one decoding pass.

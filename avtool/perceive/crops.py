@@ -24,8 +24,12 @@ def around(x: float, y: float, side: float) -> Square:
 
 def cut(frame: np.ndarray, square: Square, size: int) -> np.ndarray:
     """What `square` shows of `frame`, as uint8 (size, size, 3); black beyond the picture's edge."""
-    height, width = frame.shape[:2]
     left, top, side = square
+    nth = side // size
+    if nth > 1:  # every n-th pixel and line: a large square need not be copied whole to be made small
+        frame = frame[::nth, ::nth]
+        left, top, side = round(left / nth), round(top / nth), round(side / nth)
+    height, width = frame.shape[:2]
     canvas = np.zeros((side, side, 3), np.uint8)
     x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
     if x0 < x1 and y0 < y1:

@@ -115,6 +115,12 @@ def glimpse(frame: np.ndarray, guess: Head) -> Face | None:
     return measure(frame, around(guess.x, guess.y, guess.side * MESH_PER_DETECTION * MESH_MARGIN))
 
 
+def again(frame: np.ndarray, box: np.ndarray) -> Face | None:
+    """The face that Face Mesh sees where `box` (4,) of a face was a moment ago."""
+    x0, y0, x1, y1 = box * (*frame.shape[1::-1], *frame.shape[1::-1])
+    return measure(frame, around((x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0) * MESH_MARGIN))
+
+
 def find_close_up(frame: np.ndarray) -> tuple[Face, np.ndarray | None] | None:
     """The largest face of a picture, where it takes at least a quarter of the width; and its chip."""
     import cv2

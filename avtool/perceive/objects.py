@@ -1,4 +1,4 @@
-"""People and the 80 kinds of objects of COCO in one picture: NanoDet-m at 416 x 416.
+"""People and the 80 kinds of objects of COCO in one picture: NanoDet-m, the longer side at 416 pixels.
 
 NanoDet: RangiLyu, https://github.com/RangiLyu/nanodet. A side of a box is a distribution over eleven
 distances (Li et al., Generalized Focal Loss, 2020).
@@ -29,7 +29,7 @@ CLASSES = (
 # fmt: on
 PERSON = CLASSES.index("person")
 
-SIDE = 416
+SIDE = 416  # pixels of the longer side, as the network was trained
 STRIDES = (8, 16, 32)
 MEAN = np.array((103.53, 116.28, 123.675), np.float32)  # BGR
 DEVIATION = np.array((57.375, 57.12, 58.395), np.float32)
@@ -55,7 +55,8 @@ def detect(frame: np.ndarray) -> Objects:
     height, width = frame.shape[:2]
     scale = SIDE / max(height, width)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    canvas = np.zeros((SIDE, SIDE, 3), np.float32)
+    columns, rows = (-(-side // STRIDES[-1]) * STRIDES[-1] for side in inner)
+    canvas = np.zeros((rows, columns, 3), np.float32)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     small = cv2.resize(frame, inner, interpolation=interpolation)[..., ::-1]
     canvas[: inner[1], : inner[0]] = (small - MEAN) / DEVIATION
@@ -67,21 +68,23 @@ def detect(frame: np.ndarray) -> Objects:
 
     cells, labels = np.nonzero(scores > _thresholds())
     found = scores[cells, labels]
-    boxes = _boxes(logits[cells], cells)
+    boxes = _boxes(logits[cells], _grid(rows, columns)[cells])
     keep = _suppress(labels, boxes, found)
     limits = np.array((*inner, *inner), np.float32)
     return Objects(labels[keep], (boxes[keep] / limits).clip(0, 1), found[keep])
 
 
 @cache
-def _grid() -> np.ndarray:
-    """Centre x, centre y and stride of every cell, (cells, 3) in pixels of the canvas."""
-    rows = []
+def _grid(height: int, width: int) -> np.ndarray:
+    """Centre x, centre y and stride of every cell, (cells, 3) in pixels of a canvas `height` x `width`."""
+    cells = []
     for stride in STRIDES:
-        across = (np.arange(SIDE // stride, dtype=np.float32) + 0.5) * stride
-        y, x = np.meshgrid(across, across, indexing="ij")
-        rows.append(np.stack((x.ravel(), y.ravel(), np.full(x.size, stride, np.float32)), 1))
-    return np.concatenate(rows)
+        down, across = (
+            (np.arange(side // stride, dtype=np.float32) + 0.5) * stride for side in (height, width)
+        )
+        y, x = np.meshgrid(down, across, indexing="ij")
+        cells.append(np.stack((x.ravel(), y.ravel(), np.full(x.size, stride, np.float32)), 1))
+    return np.concatenate(cells)
 
 
 @cache
@@ -91,8 +94,9 @@ def _thresholds() -> np.ndarray:
 
 
 def _boxes(logits: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Corners (n, 4) in canvas pixels from the logits (n, 44) of distances to the four sides."""
-    x, y, stride = _grid()[cells].T
+    """Corners (n, 4) in canvas pixels from the logits (n, 44) of distances to the four sides, and the cells' rows
+    (n, 3) of the grid."""
+    x, y, stride = cells.T
     logits = logits.reshape(-1, 4, 11)
     weights = np.exp(logits - logits.max(2, keepdims=True))
     distances = weights @ np.arange(11, dtype=np.float32) / weights.sum(2) * stride[:, None]

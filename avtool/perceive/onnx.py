@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from avtool.perceive import cores
 from avtool.weights import where
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _session(weight: str) -> InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = min(os.cpu_count() or 1, MAX_THREADS)
+    options.intra_op_num_threads = min(cores.share(), MAX_THREADS)
     options.inter_op_num_threads = 1
     # Idle threads sleep: the cores are shared with the decoder and the other senses.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -1,7 +1,7 @@
 """The sense for people: who and what is in the picture, followed, with bodies and faces.
 
 Every other frame is looked at in full (objects, bodies, faces); on the one between, only what moves fast is read
-again: the limbs of the nearest people and the mouths of known faces. The shots are not known during the pass; a
+again: the limbs of the nearest people, where any show, and the mouths of known faces. The shots are not known during the pass; a
 rough guess at cuts decides only where the effort goes.
 """
 
@@ -12,20 +12,21 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avtool.perceive import bars, bodies, faces, objects, tracks
+from avtool.perceive import bars, bodies, detailed, faces, objects, tracks
 from avtool.perceive.bodies import SEEN
 from avtool.perceive.objects import PERSON
+from avtool.perceive.postures import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG
 from avtool.perceive.tracks import BODY, BOX, FACE, MEASURES, Crowd, Follower
 from avtool.timeline import SECOND, Shot
 
-HEIGHT = 720  # pixels: taller pictures are looked at in this size
 GLANCED = 3  # of the largest people are read on the frames between
 BODIES = 6  # of the largest people in a frame are read; the others are followed by their boxes
 BELIEVED = 7  # keypoints that must be seen on somebody whom the detector is unsure of
+LIMBS = [*LEFT_ARM[1:], *RIGHT_ARM[1:], *LEFT_LEG[1:], *RIGHT_LEG[1:]]
 THUMBNAIL = (96, 54)  # width and height
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
-STRETCH = int(0.5 * SECOND)  # the n-th descriptor of a chain is of the best face of a stretch n times this
+STRETCH = 1 * SECOND  # the n-th descriptor of a chain is of the best face of a stretch n times this
 
 
 @dataclass(slots=True)
@@ -33,7 +34,9 @@ class Chain:
     """What is at hand of a person while followed; `chip` is the best face since `since`, to be described."""
 
     box: np.ndarray
-    posed: bool = False  # whether its body is among those read on the last full look
+    posed: bool = False  # whether its body is among those read on the last full look,
+    limbs: bool = False  # whether an arm or a leg showed there,
+    face: np.ndarray | None = None  # and the box of its face
     since: int = 0
     described: int = 0
     chip: np.ndarray | None = None
@@ -66,8 +69,7 @@ class People:
     gray = False
 
     def __init__(self, height: int, width: int) -> None:
-        scale = min(1.0, HEIGHT / height)
-        self.size: tuple[int, int] | None = (round(height * scale), round(width * scale))
+        self.size: tuple[int, int] | None = detailed(height, width)
         self._aspect = width / height
         self._boxes, self._bodies, self._faces = Rows(BOX), Rows(BODY), Rows(FACE)
         self._descriptors: dict[int, np.ndarray] = {}  # by row of the faces
@@ -124,7 +126,7 @@ class People:
             if labels[row] != PERSON:
                 continue
             state = self._chains.get(chain) or Chain(boxes[row], since=time)
-            state.box, state.posed = boxes[row], row in poses
+            state.box, state.posed, state.face = boxes[row], row in poses, None
             self._chains[chain] = seen[chain] = state
             if row in poses:
                 self._read(time, frame, chain, state, poses[row], close_up)
@@ -167,12 +169,14 @@ class People:
     ) -> None:
         """Read the body, and the face where it shows; keep the best face to be described later."""
         self._bodies.append(time, chain, keypoints)
+        state.limbs = bool((keypoints[LIMBS, 2] > SEEN).any())
         if close_up is None:
             guess = faces.head(frame, state.box, keypoints)
             close_up = faces.find(frame, guess) if guess else None
         if close_up is None:
             return
         face, chip = close_up
+        state.face = face.box
         self._note(time, chain, face)
         if time - state.since >= STRETCH * (state.described + 1):
             self._describe(state)
@@ -186,10 +190,13 @@ class People:
         posed.sort(key=lambda chain: -area(self._chains[chain].box))
         for chain in posed[:GLANCED]:
             state = self._chains[chain]
-            keypoints = bodies.pose(frame, state.box)
-            self._bodies.append(time, chain, keypoints)
-            guess = faces.head(frame, state.box, keypoints)
-            face = faces.glimpse(frame, guess) if guess else None
+            if state.limbs:
+                keypoints = bodies.pose(frame, state.box)
+                self._bodies.append(time, chain, keypoints)
+                guess = faces.head(frame, state.box, keypoints)
+                face = faces.glimpse(frame, guess) if guess else None
+            else:
+                face = faces.again(frame, state.face) if state.face is not None else None
             if face:
                 self._note(time, chain, face)
 
@@ -211,7 +218,8 @@ class People:
 
     def _changed(self, frame: np.ndarray) -> bool:
         """Whether the picture is all another than the one before."""
-        thumbnail = cv2.resize(frame, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        nth = max(1, frame.shape[0] // (2 * THUMBNAIL[1]))
+        thumbnail = cv2.resize(frame[::nth, ::nth], THUMBNAIL, interpolation=cv2.INTER_AREA)
         self._brightest = np.maximum(self._brightest, thumbnail)
         small = thumbnail.mean(2)
         before, self._thumbnail = self._thumbnail, small

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from rapidocr_onnxruntime import RapidOCR
 
+from avtool.perceive import cores
+
 SHORT_SIDE = 256  # pixels, of the picture that lines are looked for in; they are read at full size
 LINE = 36  # pixels: lines are measured at about this height
-THREADS = 2
 STRAY = " -~_|'`·•"  # what the ground at both ends of a line is read as
 WIDER = 0.35  # heights of the line: read this far beyond both of its ends
 
@@ -30,7 +31,9 @@ class Reader:
 
     def __init__(self) -> None:
         # With a limit of 32 pixels a picture is searched at the size it is given in.
-        self._ocr = RapidOCR(intra_op_num_threads=THREADS, inter_op_num_threads=1, det_limit_side_len=32)
+        self._ocr = RapidOCR(
+            intra_op_num_threads=cores.share(), inter_op_num_threads=1, det_limit_side_len=32
+        )
 
     def find(self, picture: np.ndarray) -> np.ndarray:
         """Corners (lines, 4, 2) in pixels of `picture` RGB (height, width, 3), clockwise from the top left.

@@ -16,7 +16,7 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torchvision.models import EfficientNet_B0_Weights
 
-from avtool.perceive import bars
+from avtool.perceive import bars, detailed
 from avtool.timeline import Shot, Tag
 from avtool.weights import where
 
@@ -132,13 +132,14 @@ def labels() -> list[str | None]:
 
 
 class Tags:
-    """The perceiver of tags. It keeps the surest few labels of one frame a second."""
+    """The perceiver of tags in pictures `height` x `width` as displayed. It keeps the surest few labels of one
+    frame a second."""
 
     fps: float | None = 1.0
-    size: tuple[int, int] | None = None
     gray: bool = False
 
-    def __init__(self) -> None:
+    def __init__(self, height: int, width: int) -> None:
+        self.size: tuple[int, int] | None = detailed(height, width)
         self._network = EfficientNet.from_name("efficientnet-lite2")
         self._network.load_state_dict(
             torch.load(where("efficientnet-lite2"), map_location="cpu", weights_only=True)
@@ -191,8 +192,7 @@ class Tags:
 
 def _centre(frame: np.ndarray) -> np.ndarray:
     """The middle square of the picture between its bars, at the network's size (SIZE, SIZE, 3)."""
-    rows, columns = bars.inside(frame[None])
-    frame = frame[rows, columns]
+    frame = bars.without(frame)
     height, width = frame.shape[:2]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from avtool.perceive import roles
+from avtool.perceive import detailed, roles
 from avtool.perceive.reading import Reader, Reading
 from avtool.timeline import SECOND, Box, Shot, Span, Text
 
 FPS = 3.0
 LEGIBLE = int(0.7 * SECOND)  # a shorter text cannot be read by those who see it
 SMALLEST = 0.022  # height of a line, of the picture's
-TALLEST = 720  # pixels: a higher picture is made smaller first
 LINES = 16  # most lines read in one picture, the largest first
 READINGS = 3  # of one line, on different pictures
 
@@ -29,9 +28,10 @@ STROKE = 13  # pixels of the map: marks up to this wide are strokes
 CONTRAST = 40  # of 255, between a stroke and what is around it
 CELL = 24  # pixels of the map, the side of the squares that are compared
 DENSE = 0.12  # share of strokes in a square that may hold text
-SAME = 0.5  # shared strokes over all strokes, where two maps show the same
+SAME, UNMOVED = 0.5, 0.7  # shared strokes over all strokes, where two maps show the same, and unmoved
 PLAIN = 0.01  # share of strokes beside the text on a plain ground
-REST = SECOND  # between two looks at a picture that has lost no line
+REST = SECOND  # between two looks at a picture that has lost no line, where something new stands still
+REST_MOVING = 3 * SECOND  # and where what is new moves: leaves, a crowd, a street from a car
 MEMORY = 6  # maps kept, to find out when a line began that was found late
 MOVED = 0.5  # heights of the line
 OVERLAP = 0.5  # intersection over union of the boxes of one line
@@ -79,13 +79,13 @@ class Line:
 
 
 class Texts:
-    """The perceiver of text. It keeps the lines that were legible, and a few maps of strokes."""
+    """The perceiver of text in pictures `height` x `width` as displayed. It keeps the lines that were legible, and a few maps of strokes."""
 
     fps: float | None = FPS
-    size: tuple[int, int] | None = None
     gray: bool = False
 
-    def __init__(self) -> None:
+    def __init__(self, height: int, width: int) -> None:
+        self.size: tuple[int, int] | None = detailed(height, width)
         self._reader = Reader()
         self._standing: list[Line] = []
         self._gone: list[Line] = []
@@ -95,7 +95,7 @@ class Texts:
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
         for time, frame in zip(times.tolist(), frames, strict=True):
-            self._see(time, _limited(frame))
+            self._see(time, frame)
 
     def finish(self) -> None:
         for line in self._standing:
@@ -117,18 +117,22 @@ class Texts:
                     line.readings.append(self._reader.read(picture, corners))
             else:
                 lost.append(line)
-        if lost or (time - self._looked >= REST and self._changed(strokes)):
+        if lost or self._worth_a_look(time, strokes):
             self._look(time, picture, strokes, lost)
         self._maps.append((time, strokes))
 
-    def _changed(self, strokes: np.ndarray) -> bool:
+    def _worth_a_look(self, time: int, strokes: np.ndarray) -> bool:
         """Whether a square that may hold text is not as it was when lines were last looked for."""
-        if self._looked_map is None or self._looked_map.shape != strokes.shape:
+        if self._looked_map is None:
             return True
-        dense = _squares(strokes > 0) >= DENSE
-        shared = _squares((strokes > 0) & (strokes == self._looked_map))
-        every = _squares((strokes > 0) | (self._looked_map > 0))
-        return bool((dense & (shared < SAME * every)).any())
+        rested = time - self._looked
+        if rested < REST:
+            return False
+        new = (_squares(strokes > 0) >= DENSE) & ~_alike(strokes, self._looked_map, SAME)
+        if rested < REST_MOVING:
+            new &= _alike(strokes, self._maps[-1][1], UNMOVED)
+            new = new[:, 1:] & new[:, :-1]  # a word is wider than high
+        return bool(new.any())
 
     def _look(self, time: int, picture: np.ndarray, strokes: np.ndarray, lost: list[Line]) -> None:
         """Find the lines of the picture: those lost may have moved or changed, others may be new."""
@@ -188,13 +192,6 @@ def _size(picture: np.ndarray) -> np.ndarray:
     return np.array([picture.shape[1], picture.shape[0]], np.float32)
 
 
-def _limited(frame: np.ndarray) -> np.ndarray:
-    height, width = frame.shape[:2]
-    if height <= TALLEST:
-        return frame
-    return cv2.resize(frame, (round(width * TALLEST / height), TALLEST), interpolation=cv2.INTER_AREA)
-
-
 def _strokes(picture: np.ndarray) -> np.ndarray:
     """The map of strokes, MAP_HEIGHT pixels high: 1 where thin and bright, 2 where thin and dark, else 0."""
     height, width = picture.shape[:2]
@@ -211,6 +208,12 @@ def _same(before: np.ndarray, now: np.ndarray) -> bool:
     ink = 1 if np.count_nonzero(before == 1) >= np.count_nonzero(before == 2) else 2
     one, other = before == ink, now == ink
     return one.shape == other.shape and bool((one & other).sum() >= SAME * max(1, (one | other).sum()))
+
+
+def _alike(one: np.ndarray, other: np.ndarray, least: float) -> np.ndarray:
+    """Which squares of two maps share at least so much of their strokes."""
+    shared = _squares((one > 0) & (one == other))
+    return shared >= least * _squares((one > 0) | (other > 0))
 
 
 def _squares(flags: np.ndarray) -> np.ndarray:

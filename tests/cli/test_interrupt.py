@@ -35,7 +35,7 @@ def test_once_finishes_the_stage_and_stops(tmp_path: Path):
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "go on with: avtool describe" in said
-    assert list((tmp_path / "work").glob("*.jsonl"))
+    assert list((tmp_path / "work").rglob("*.jsonl"))
     assert not list(tmp_path.rglob("*.part"))
 
 

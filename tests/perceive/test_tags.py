@@ -26,7 +26,7 @@ NOT_SHOWN = (
 @pytest.fixture(scope="module")
 def seen() -> Tags:
     """One frame a second: every photograph for one second each, then a title."""
-    tags = Tags()
+    tags = Tags(*BLACK.shape[:2])
     pictures = [photograph(name) for name in (*SHOWN, *NOT_SHOWN)] + [
         lettered(BLACK, ("THE END", 0.2, 0.5, 0.5))
     ]
@@ -52,14 +52,14 @@ def test_a_shot_is_tagged_only_for_what_it_shows_all_along(seen: Tags) -> None:
 
 
 def test_several_frames_of_one_thing_make_one_tag() -> None:
-    tags = Tags()
+    tags = Tags(*BLACK.shape[:2])
     show(tags, take("coffee.png", 3), SECOND)
     (tag,) = tags.tags([Shot(7, Span(0, 3 * SECOND), "start", 1.0)])
     assert (tag.label, tag.shot, tag.span) == ("espresso", 7, Span(0, 3 * SECOND))
 
 
 def test_bars_make_no_difference() -> None:
-    plain, barred = Tags(), Tags()
+    plain, barred = Tags(*BLACK.shape[:2]), Tags(*BLACK.shape[:2])
     picture = photograph("chelsea.png")
     wide = np.zeros((picture.shape[0] + 120, picture.shape[1], 3), np.uint8)
     wide[60:-60] = picture

