@@ -14,7 +14,7 @@ from avmodels.engine import config as configs
 from avmodels.engine.config import Config
 from avmodels.errors import ConfigError, WeightsError
 
-SYSTEMS = ("groupmixformer", "snclr", "speed-coaug", "tvts-v2", "uni-ad", "videomae-v2")
+SYSTEMS = ("evad", "groupmixformer", "snclr", "speed-coaug", "tvts-v2", "uni-ad", "videomae-v2")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from avmodels.errors import ConfigError
 MAKERS = {
     "ade20k": "avmodels.data.toy_scenes",
     "coco": "avmodels.data.toy_scenes",
+    "evad": "avmodels.evad.toy",
     "imagenet": "avmodels.data.toy_images",
     "tvts-v2": "avmodels.tvts_v2.toy",
     "speed-coaug": "avmodels.data.toy_events",

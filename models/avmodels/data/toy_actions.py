@@ -89,10 +89,10 @@ def contrast(back: np.ndarray, draw: np.random.Generator) -> tuple[int, int, int
     return red, green, blue
 
 
-def write_video(path: Path, frames: np.ndarray) -> None:
-    """Encodes frames (T, H, W, 3) uint8 as H.264 at RATE frames a second."""
+def write_video(path: Path, frames: np.ndarray, rate: int = RATE) -> None:
+    """Encodes frames (T, H, W, 3) uint8 as H.264 at `rate` frames a second."""
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=Fraction(RATE), options=X264)
+        stream = file.add_stream("libx264", rate=Fraction(rate), options=X264)
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         for frame in frames:
             # ffmpeg's own conversion rounds by where in memory the frame lies; this one is always the same.

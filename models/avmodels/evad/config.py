@@ -44,14 +44,20 @@ class Model(Section):
 
 
 class Clips(Section):
-    """Clips in the layout of AVA: every `stride`-th frame around a keyframe, the short side `short_side`
-    pixels unless the long would pass `long_side`."""
+    """Clips: every `stride`-th frame around a keyframe, the short side `short_side` pixels unless the long
+    would pass `long_side`.
 
-    annotations: Literal["v2.1", "v2.2"] = "v2.2"
+    `annotations` are a version of AVA's, or of a set of tubes, of which `split` chooses one. `shuffle` reads the
+    frames around the keyframe in random order: who tells actions by motion must then fail.
+    """
+
+    annotations: Literal["v2.1", "v2.2", "ucf101-24", "jhmdb"] = "v2.2"
+    split: int = Field(default=1, gt=0)
     stride: int = Field(default=4, gt=0)
     short_side: int = Field(default=288, gt=0)
     long_side: int = Field(default=1333, gt=0)
     flip: float = Field(default=0.5, ge=0, le=1)
+    shuffle: bool = False
 
 
 class Losses(Section):

@@ -67,6 +67,7 @@ class ContextDecoder(nn.Module):
     ):
         super().__init__()
         self.size = size
+        self.classes = classes
         self.stride = stride
         self.extension = extension
         self.own_places = own_places

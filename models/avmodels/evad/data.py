@@ -1,10 +1,9 @@
-"""The keyframes of a folder in the layout of AVA, and the clips around them."""
+"""The keyframes of a data set, and the clips around them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,34 +13,15 @@ import torch
 from avmodels.data.clips import Pictures
 from avmodels.data.samples import Sample
 from avmodels.errors import DataError
-from avmodels.evad import ava, views
+from avmodels.evad import ava, tubes, views
 from avmodels.evad.average_precision import Boxes
 from avmodels.evad.config import Detection
-from avmodels.evad.model import SIZES
+from avmodels.evad.keyframe import Keyframe
+from avmodels.evad.model import SIZES, pad
 
 # Videos are cut at 15 minutes, and their frames taken 30 times a second.
 FIRST_SECOND = 900
 FRAME_RATE = 30
-
-
-@dataclass(frozen=True)
-class Keyframe:
-    """One second of a video of `frames` pictures in `folder`, and who is there: boxes (n, 4), x1 y1 x2 y2 as
-    shares of the picture, and actions (n, classes), True for what they do."""
-
-    image: str
-    folder: Path
-    frames: int
-    boxes: np.ndarray
-    actions: np.ndarray
-
-    @property
-    def centre(self) -> int:
-        """The number of the keyframe's picture, from 0."""
-        return (int(self.image.rpartition(",")[2]) - FIRST_SECOND) * FRAME_RATE
-
-    def __str__(self) -> str:
-        return self.image
 
 
 class Annotations(NamedTuple):
@@ -50,6 +30,28 @@ class Annotations(NamedTuple):
     truth: Boxes
     labels: dict[int, str]
     keyframes: list[Keyframe]
+
+
+def training_keyframes(folder: Path, config: Detection) -> list[Keyframe]:
+    """The keyframes to train on: those with a box. Raises DataError as `read` and `tubes_of`."""
+    name = config.data.annotations
+    if name in tubes.FILES:
+        _, clips = tubes_of(folder, "train", config)
+        return tubes.keyframes(clips, folder, name, config.model.classes, annotated=True)
+    return read(folder, "train", config).keyframes
+
+
+def tubes_of(
+    folder: Path, part: Literal["train", "val"], config: Detection
+) -> tuple[list[str], list[tubes.Clip]]:
+    """The actions and videos of a part of UCF101-24 or JHMDB.
+
+    Raises DataError as tubes.read, and where the network has another number of classes.
+    """
+    labels, clips = tubes.read(folder, config.data.annotations, part, config.data.split)
+    if len(labels) != config.model.classes:
+        raise DataError(f"{folder} has {len(labels)} actions, model.classes is {config.model.classes}")
+    return labels, clips
 
 
 def read(folder: Path, split: Literal["train", "val"], config: Detection) -> Annotations:
@@ -109,7 +111,9 @@ def keyframes(truth: Boxes, lengths: Counter[str], folder: Path, classes: int) -
         boxes, person = np.unique(here.corners, axis=0, return_inverse=True)
         actions = np.zeros((len(boxes), classes), bool)
         actions[person.ravel(), here.labels - 1] = True
-        found.append(Keyframe(image, folder / "frames" / video, lengths[video], boxes, actions))
+        centre = (int(image.rpartition(",")[2]) - FIRST_SECOND) * FRAME_RATE
+        pictures, pattern = folder / "frames" / video, f"{video}_{{:06}}.jpg"
+        found.append(Keyframe(image, pictures, pattern, lengths[video], centre, boxes, actions))
     return found
 
 
@@ -122,9 +126,10 @@ def reader(config: Detection, flip: float = 0.0) -> Callable[[Keyframe], Sample]
     how, frames = config.data, SIZES[config.model.size].encoder.frames
 
     def clip(keyframe: Keyframe) -> dict[str, Any]:
-        pattern = f"{keyframe.folder.name}_{{:06}}.jpg"
-        pictures = Pictures(keyframe.folder, keyframe.frames, pattern, first=1)
+        pictures = Pictures(keyframe.folder, keyframe.frames, keyframe.pattern, first=1)
         numbers = views.clip_frames(keyframe.centre, keyframe.frames, frames, how.stride)
+        if how.shuffle:
+            numbers = shuffled(numbers)
         pixels = pictures.frames(numbers)
         mirrored = bool(np.random.uniform() < flip)
         video, boxes = views.view(pixels, keyframe.boxes, how.short_side, how.long_side, mirrored)
@@ -136,3 +141,23 @@ def reader(config: Detection, flip: float = 0.0) -> Callable[[Keyframe], Sample]
         }
 
     return clip
+
+
+def shuffled(numbers: np.ndarray) -> np.ndarray:
+    """A clip's frames in random order, all but the keyframe, which stays where it is."""
+    key = len(numbers) // 2
+    others = np.random.permutation(np.delete(numbers, key))
+    return np.insert(others, key, numbers[key])
+
+
+def training_reader(config: Detection) -> Callable[[Keyframe], list[Sample]]:
+    """The same for training: a list of one."""
+    clip = reader(config, config.data.flip)
+    return lambda keyframe: [clip(keyframe)]
+
+
+def stack(samples: list[Sample]) -> Sample:
+    """A batch: `video`, padded, and `sizes` (see model.pad); lists of `boxes` and `actions`, clip by clip."""
+    video, sizes = pad([sample["video"] for sample in samples])
+    people = {name: [sample[name] for sample in samples] for name in ("boxes", "actions")}
+    return {"video": video, "sizes": sizes, **people}

@@ -218,15 +218,14 @@ class Encoder(nn.Module):
 
     def forward(self, video: Tensor) -> Encoded:
         """video (B, 3, frames, H, W), normalised, H and W multiples of the patch."""
-        steps, high, wide = (
-            self.size.steps,
-            video.shape[3] // self.size.patch,
-            video.shape[4] // self.size.patch,
-        )
-        x = self.patch_embed(video)
+        high, wide = (side // self.size.patch for side in video.shape[3:])
+        return self.encode(self.patch_embed(video), high, wide)
+
+    def encode(self, x: Tensor, high: int, wide: int) -> Encoded:
+        """x (B, steps * high * wide, width), embedded tubelets without positions, in order of time."""
+        steps, key_tokens = self.size.steps, high * wide
         x = x + self.positions(high, wide).to(x.dtype)
-        x = x.unflatten(1, (steps, high * wide))[:, key_first(steps)].flatten(1, 2)
-        key_tokens = high * wide
+        x = x.unflatten(1, (steps, key_tokens))[:, key_first(steps)].flatten(1, 2)
         kept = torch.arange((steps - 1) * key_tokens, device=x.device).expand(len(x), -1)
         maps = {}
         for number, block in enumerate(self.blocks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from avmodels.errors import DataError
 from avmodels.evad import ava, data
 from avmodels.evad.average_precision import STRICT_THRESHOLDS, Boxes, average_precisions
 from avmodels.evad.config import Detection
-from avmodels.evad.data import Annotations, Keyframe
+from avmodels.evad.data import Annotations
 from avmodels.evad.detections import Detections, select
+from avmodels.evad.keyframe import Keyframe
 from avmodels.evad.model import pad
 
 
@@ -42,7 +44,6 @@ class TestClips(Dataset[Sample]):
             return {"unreadable": str(error)}
 
 
-@torch.inference_mode()
 def test(
     model: nn.Module, annotations: Annotations, results: Path, config: Detection, here: Accelerator
 ) -> dict[str, float]:
@@ -53,6 +54,32 @@ def test(
     training.max_unreadable of them cannot.
     """
     keyframes = annotations.keyframes
+    found, unreadable = detections(model, keyframes, config, here)
+    rows = rows_of(found, sorted(annotations.labels))
+    scores = judge(annotations, rows, config)
+    if here.is_main_process:
+        results.mkdir(parents=True, exist_ok=True)
+        names = np.array([keyframe.image for keyframe in keyframes])
+        ava.write_boxes(rows._replace(images=names[rows.images]), results / "detections.csv")
+        table(results / "classes.csv", ["id", "action", "boxes", "ap_50"], by_class(annotations, scores[0]))
+    means = 100 * np.nanmean(scores, axis=1)
+    return {
+        "frame_map_50": float(means[0]),
+        "frame_map_75": float(means[5]),
+        "frame_map": float(means.mean()),
+        "keyframes": len(keyframes),
+        "unreadable": unreadable,
+    }
+
+
+@torch.inference_mode()
+def detections(
+    model: nn.Module, keyframes: list[Keyframe], config: Detection, here: Accelerator
+) -> tuple[list[tuple[int, Detections]], int]:
+    """The people of every readable keyframe, beside its number, from all processes; and how many cannot be read.
+
+    Raises DataError where more than training.max_unreadable of them cannot.
+    """
     mine = list(range(here.process_index, len(keyframes), here.num_processes))
     clips = TestClips([keyframes[number] for number in mine], config)
     found, unreadable = [], []
@@ -68,21 +95,7 @@ def test(
             f"{len(unreadable)} of {len(keyframes)} keyframes cannot be read, more than "
             f"training.max_unreadable = {config.training.max_unreadable:g} allows"
         )
-    rows = rows_of(found, sorted(annotations.labels))
-    scores = judge(annotations, rows, config)
-    if here.is_main_process:
-        results.mkdir(parents=True, exist_ok=True)
-        names = np.array([keyframe.image for keyframe in keyframes])
-        ava.write_boxes(rows._replace(images=names[rows.images]), results / "detections.csv")
-        write_table(annotations, scores, results / "classes.csv")
-    means = 100 * np.nanmean(scores, axis=1)
-    return {
-        "frame_map_50": float(means[0]),
-        "frame_map_75": float(means[5]),
-        "frame_map": float(means.mean()),
-        "keyframes": len(keyframes),
-        "unreadable": len(unreadable),
-    }
+    return found, len(unreadable)
 
 
 def detect(model: nn.Module, clip: Sample, config: Detection, here: Accelerator) -> Detections:
@@ -120,11 +133,16 @@ def judge(annotations: Annotations, rows: Boxes, config: Detection) -> np.ndarra
     return average_precisions(truth, rows, classes, STRICT_THRESHOLDS, config.evaluation.protocol)
 
 
-def write_table(annotations: Annotations, scores: np.ndarray, path: Path) -> None:
-    """The average precision of each class in percent at IoU 0.5, and how many true boxes it has."""
+def by_class(annotations: Annotations, scores: np.ndarray) -> Iterator[list[Any]]:
+    """For each class its number, name, how many true boxes it has, and its average precision in percent."""
+    for (number, name), score in zip(sorted(annotations.labels.items()), scores, strict=True):
+        count = int((annotations.truth.labels == number).sum())
+        yield [number, name, count, f"{100 * score:.2f}" if count else ""]
+
+
+def table(path: Path, header: list[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Writes a table as csv."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["id", "action", "boxes", "ap_50"])
-        for (number, name), score in zip(sorted(annotations.labels.items()), scores[0], strict=True):
-            count = int((annotations.truth.labels == number).sum())
-            table.writerow([number, name, count, f"{100 * score:.2f}" if count else ""])
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)

@@ -34,10 +34,12 @@ class Size:
 
 SIZES = {
     "vit-tiny": Size(
-        EncoderSize(width=96, depth=4, heads=3, maps=(0, 1, 2, 3), frames=8, trained_side=96),
-        ContextSize(width=48, depth=2, heads=3, judge_width=96),
+        EncoderSize(width=96, depth=4, heads=3, maps=(0, 1, 2, 3), frames=8, trained_side=64),
+        ContextSize(width=96, depth=2, heads=3, judge_width=96, cells=4),
         dropping=(1, 3),
-        proposals=ProposalSize(count=20, stages=3, width=64, heads=4, feedforward=128, dynamic_width=16),
+        proposals=ProposalSize(
+            count=8, stages=3, width=64, heads=4, feedforward=128, dynamic_width=16, cells=5, samples=1
+        ),
     ),
     "vit-b": Size(
         EncoderSize(width=768, depth=12, heads=12, maps=(2, 5, 8, 11)),
@@ -94,12 +96,12 @@ class Detector(nn.Module):
 
     def forward(self, video: Tensor, sizes: Tensor) -> Predictions:
         """video (B, 3, frames, H, W), normalised, padded (see pad); sizes (B, 2): height and width before."""
-        seen, located = self.locate(video, sizes)
+        seen = self.encoder(video)
+        located = self.locate(seen, sizes)
         return Predictions(located, self.context(seen, located.boxes[-1].detach(), sizes))
 
-    def locate(self, video: Tensor, sizes: Tensor) -> tuple[Encoded, Located]:
-        """The first half of forward: where people are, and what the decoder needs to say what they do."""
-        seen = self.encoder(video)
+    def locate(self, seen: Encoded, sizes: Tensor) -> Located:
+        """Where the people of the keyframes are."""
         levels = self.pyramid(seen.maps)
         boxes, features = self.proposals(sizes)
         located = Located([], [])
@@ -108,7 +110,7 @@ class Detector(nn.Module):
             located.people.append(people)
             located.boxes.append(after)
             boxes = after.detach()
-        return seen, located
+        return located
 
     def set_checkpointing(self, on: bool) -> None:
         """Whether the backward pass computes the encoder's activations again instead of keeping them."""

@@ -1,19 +1,41 @@
-"""How EVAD is built, started or loaded from checkpoints, and evaluated."""
+"""How EVAD is built, trained and evaluated, top to bottom."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from accelerate import Accelerator
+from torch import Tensor, nn
 
+from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
-from avmodels.evad import checkpoint, cost, data, evaluation
+from avmodels.engine.descent import adamw
+from avmodels.engine.train import Batch, Task, fit
+from avmodels.evad import checkpoint, cost, data, evaluation, tube_evaluation, tubes
+from avmodels.evad.checkpoint import published
 from avmodels.evad.config import RECIPES, Detection
+from avmodels.evad.encoder import DroppingBlock
+from avmodels.evad.loss import Target, Weights, losses, people_per_process, total, weighted
 from avmodels.evad.model import SIZES, Detector, detector
+from avmodels.evad.optimisation import parameter_groups
+from avmodels.evad.proposals import Stage
+from avmodels.nn.attention import Block
 
-__all__ = ["RECIPES", "about", "build", "evaluate", "example_input", "load", "published_gmacs", "start"]
+__all__ = [
+    "RECIPES",
+    "about",
+    "build",
+    "evaluate",
+    "example_input",
+    "load",
+    "published",
+    "published_gmacs",
+    "start",
+    "train",
+]
 
 SYSTEM = "evad"
 # The side of the square frames that published costs are for.
@@ -48,13 +70,61 @@ def start(model: Detector, path: Path) -> list[str]:
     return checkpoint.start(model, weights.read(path, "videomae-v2"), str(path))
 
 
+def train(config: Detection, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
+    """Trains on the split `train` of a data set and tests on `val`; see data.read and engine.train.fit.
+
+    `init` is a checkpoint of VideoMAE or VideoMAE V2, see start.
+    """
+    here = processes.accelerator(config.training.precision)
+    seed_generators(config.training.seed)
+    model = build(config)
+    if init is not None:
+        start(model, init)
+    model.set_checkpointing(config.training.checkpointing)
+    keyframes, test = data.training_keyframes(folder, config), tester(folder, config)
+    weights = Weights(**config.losses.model_dump())
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        targets = [Target(*people) for people in zip(batch["boxes"], batch["actions"], strict=True)]
+        predictions = model(batch["video"], batch["sizes"])
+        terms = losses(predictions, batch["sizes"], targets, weights, people_per_process(targets))
+        return total(weighted(terms, weights))
+
+    task = Task(
+        model=model,
+        sources=(Samples(keyframes, data.training_reader(config), config.training.seed),),
+        groups=lambda model: parameter_groups(model, config.schedule.weight_decay, config.schedule.new_scale),
+        loss=loss,
+        units=(Block, DroppingBlock, Stage),
+        about=about(config),
+        evaluate=lambda _, here: test(model, run / "evaluation", here),
+        best="frame_map_50",
+        stack=data.stack,
+    )
+    return fit(task, adamw(config.schedule), config.training, run, here, resume)
+
+
 def evaluate(config: Detection, path: Path, folder: Path, results: Path) -> dict[str, float]:
-    """The published test on the validation set of `folder`, which is laid out as AVA; see evaluation.test."""
+    """The published test on the validation set of `folder`; see evaluation.test and tube_evaluation.test."""
     here = processes.accelerator(config.training.precision)
     model = build(config)
     load(model, config, path)
     model.to(here.device).eval()
-    return evaluation.test(model, data.read(folder, "val", config), results, config, here)
+    return tester(folder, config)(model, results, here)
+
+
+Test = Callable[[nn.Module, Path, Accelerator], dict[str, float]]
+
+
+def tester(folder: Path, config: Detection) -> Test:
+    """The test of a data set, which is read at once: of a network, into a folder of results."""
+    if config.data.annotations in tubes.FILES:
+        labels, clips = data.tubes_of(folder, "val", config)
+        return lambda model, results, here: tube_evaluation.test(
+            model, labels, clips, folder, results, config, here
+        )
+    held_out = data.read(folder, "val", config)
+    return lambda model, results, here: evaluation.test(model, held_out, results, config, here)
 
 
 def about(config: Detection) -> dict[str, Any]:

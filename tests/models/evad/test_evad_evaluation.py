@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -115,7 +116,7 @@ def test_finding_everyone_is_worth_a_hundred(folder: Path) -> None:
 
 def test_missing_pictures_are_told(folder: Path, tmp_path: Path) -> None:
     split = data.read(folder, "val", CONFIG)
-    lost = [data.Keyframe(k.image, tmp_path / "film", k.frames, k.boxes, k.actions) for k in split.keyframes]
+    lost = [replace(keyframe, folder=tmp_path / "film") for keyframe in split.keyframes]
     model, here = recipe.build(CONFIG).eval(), processes.accelerator()
     with pytest.raises(DataError, match="2 of 2 keyframes cannot be read"):
         evaluation.test(model, split._replace(keyframes=lost), tmp_path, CONFIG, here)
