@@ -81,18 +81,18 @@ def renamed(name: str, starts: tuple[tuple[str, str], ...], parts: tuple[tuple[s
     return head + tail
 
 
-def published(model: UniAD) -> State:
-    """All tensors under published names, second names and all."""
-    state = {published_name(name): value for name, value in model.state_dict().items()}
-    for name in [name for name in state if name.endswith("_input_token_embedding.weight")]:
-        state[name.replace("_input_", "_output_")] = state[name]
-    if model.size.form == "cmd-tv":
-        state[POSITIONS] = torch.arange(512)[None]
-    return state
+def published_state(state: State) -> State:
+    """All tensors of our network under published names, second names and all."""
+    found = {published_name(name): value for name, value in state.items()}
+    for name in [name for name in found if name.endswith("_input_token_embedding.weight")]:
+        found[name.replace("_input_", "_output_")] = found[name].clone()
+    if "perceiver.video_query_tokens" in found:
+        found[POSITIONS] = torch.arange(512)[None]
+    return found
 
 
 def trained(state: State) -> State:
-    """What of published tensors a published checkpoint has."""
+    """What of all published tensors a published checkpoint has."""
     return {
         name: value
         for name, value in state.items()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
-
-from avmodels.uni_ad.model import UniAD
+from torch import Tensor, nn
 
 IGNORED = -100
 
@@ -25,19 +25,21 @@ def said(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def description_losses(
-    model: UniAD, right: Tensor, before: Tensor, last_of_prompt: Tensor, frames: Tensor, exemplars: Tensor
+    model: nn.Module, batch: Mapping[str, Tensor], pad: int, contrasted: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """How unlikely the right description is, and that of the clip before in its place.
+    """How unlikely the right description is, and that of the clip before in its place (0 unless `contrasted`).
 
-    right (batch, length) and before (batch, other length): the same prompt, then a description and eos, filled up
-    with pads. Frames and characters are mapped once. No attention mask is needed: pads stand at the end.
+    The batch is batches.training_batch's: the same prompts, then a description and eos, filled up with pads. Both
+    are read together, and frames and characters mapped once. No attention mask is needed: pads stand at the end.
     """
-    video, characters = model.map_video(frames), model.map_characters(exemplars)
-    losses = []
-    for ids in (right, before):
-        hidden = model.read(model.embed(ids, video, characters), use_cache=False).last_hidden_state
-        losses.append(said(model.logits(hidden), labels(ids, last_of_prompt, model.extra.pad)))
-    return losses[0], losses[1]
+    kinds = ("right", "before") if contrasted else ("right",)
+    longest = max(batch[kind].shape[1] for kind in kinds)
+    ids = torch.cat([F.pad(batch[kind], (0, longest - batch[kind].shape[1]), value=pad) for kind in kinds])
+    logits = model(ids, batch["frames"], batch["exemplars"])
+    targets = labels(ids, batch["last_of_prompt"].repeat(len(kinds)), pad)
+    pairs = zip(logits.chunk(len(kinds)), targets.chunk(len(kinds)), strict=True)
+    losses = [said(*pair) for pair in pairs]
+    return losses[0], losses[1] if contrasted else torch.zeros_like(losses[0])
 
 
 def contrast(right: Tensor, before: Tensor) -> Tensor:

@@ -137,7 +137,7 @@ class UniAD(nn.Module):
         x = self.embed_ids(torch.where(ids == self.extra.pad, ends, ids))
         for token, mapped in ((self.extra.video, video), (self.extra.image, characters)):
             places = ids == token
-            if int(places.sum()) != mapped.shape[0] * mapped.shape[1]:
+            if not ids.is_meta and int(places.sum()) != mapped.shape[0] * mapped.shape[1]:
                 raise ValueError(
                     f"{int(places.sum())} places for {mapped.shape[0]} x {mapped.shape[1]} tokens"
                 )
@@ -163,9 +163,16 @@ class UniAD(nn.Module):
         return torch.cat([self.gpt.get_output_embeddings()(hidden), hidden @ extra.T], dim=-1)
 
     def forward(self, ids: Tensor, frames: Tensor, exemplars: Tensor) -> Tensor:
-        """The logits (batch, length, words + extra words) of whole sequences (batch, length)."""
-        x = self.embed(ids, self.map_video(frames), self.map_characters(exemplars))
-        return self.logits(self.read(x).last_hidden_state)
+        """The logits (rows, length, words + extra words) of whole sequences, ids (rows, length).
+
+        There may be several sequences for each clip, those of all clips first, then all clips' second: rows is a
+        multiple of the clips of `frames`. Pads at the end change nothing before them.
+        """
+        times = len(ids) // len(frames)
+        video = self.map_video(frames).repeat(times, 1, 1)
+        characters = self.map_characters(exemplars).repeat(times, 1, 1)
+        x = self.embed(ids, video, characters)
+        return self.logits(self.read(x, use_cache=False).last_hidden_state)
 
 
 def freeze(model: UniAD, language: bool) -> None:
