@@ -17,8 +17,11 @@ MAKERS = {
     "coco": "avmodels.data.toy_scenes",
     "evad": "avmodels.evad.toy",
     "imagenet": "avmodels.data.toy_images",
+    "tag-align": "avmodels.tag_align.toy",
     "tvts-v2": "avmodels.tvts_v2.toy",
+    "snclr": "avmodels.snclr.toy",
     "speed-coaug": "avmodels.data.toy_events",
+    "uni-ad": "avmodels.uni_ad.toy",
     "videomae-v2": "avmodels.data.toy_actions",
 }
 
