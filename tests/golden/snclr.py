@@ -151,7 +151,8 @@ def direction(case: Case) -> Outputs:
     config, inputs = case.spec["config"], tensors(case.inputs())
     count, ranks = config["topk"], len(inputs["q"])
     neighbours = inputs["neighbours"].unflatten(1, (-1, count))
-    rows = torch.cat([inputs["keys"].unsqueeze(2), neighbours], dim=2).flatten(0, 1)
+    neighbours = F.normalize(neighbours, dim=-1)
+    rows = torch.cat([F.normalize(inputs["keys"], dim=-1).unsqueeze(2), neighbours], dim=2).flatten(0, 1)
     objective = Objective(config["T"], count, config["threshold"])
     got: Outputs = {}
     for rank in range(ranks):
@@ -162,7 +163,7 @@ def direction(case: Case) -> Outputs:
         weights = loss.positiveness(projection, neighbours[rank]).detach()
         row = torch.zeros(batch, ranks * batch, count)
         row[torch.arange(batch), rank * batch + torch.arange(batch)] = weights
-        scores = F.normalize(prediction, dim=-1) @ F.normalize(rows.flatten(0, 1), dim=-1).T / config["T"]
+        scores = F.normalize(prediction, dim=-1) @ rows.flatten(0, 1).T / config["T"]
         outputs = {
             "loss": value,
             "attention_row": row.flatten(1),
@@ -231,7 +232,7 @@ def train_step(case: Case) -> Outputs:
     model.bank = bank_of(inputs["bank"])
     model.follow(config["m"])
     views = model(inputs["view1"], inputs["view2"])
-    neighbours = [loss.find(keys, model.bank, config["topk"]).rows[:, 1:] for keys in views.keys]
+    neighbours = [model.bank.rows[model.bank.nearest(keys, config["topk"])[0]] for keys in views.keys]
     objective = Objective(config["T"], config["topk"], config["threshold"])
     value = loss.both_directions(views, model.bank, objective)
     value.backward()

@@ -35,6 +35,10 @@ class NeighbourBank(nn.Module):
         best = cosines.mul_(self.scales).topk(count)
         return best.indices, best.values
 
+    def directions(self, numbers: Tensor) -> Tensor:
+        """The rows of some numbers (...), each of length 1, (..., width)."""
+        return self.rows[numbers] * self.scales[numbers].unsqueeze(-1)
+
     @torch.no_grad()
     def put(self, keys: Tensor) -> None:
         """Writes keys (B, width) over the oldest rows; those that do not fit before the end are dropped, and

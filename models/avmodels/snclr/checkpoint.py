@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from avmodels.engine import weights
 from avmodels.engine.weights import State
 from avmodels.errors import WeightsError
+from avmodels.snclr.detection import Detector
 from avmodels.snclr.model import SNCLR, Probe
 
 # Where an encoder lies, in pre-training and in our probes.
@@ -71,15 +72,18 @@ def start(model: nn.Module, state: State, what: str) -> None:
     if isinstance(model, SNCLR):
         weights.fit(model, state, what, missing=("bank.",))
     else:
-        trunk = model.encoder if isinstance(model, Probe) else model
+        trunk = model.encoder if isinstance(model, (Probe, Detector)) else model
         weights.fit(trunk, backbone(state), what)
 
 
 def load(model: nn.Module, state: State, what: str) -> None:
-    """Puts a checkpoint into a network whole: a probe too needs its classifier.
+    """Puts a checkpoint into a network whole: a probe needs its classifier, a detector all of it.
 
     Raises WeightsError that names what differs for another variant.
     """
+    if isinstance(model, Detector):
+        weights.fit(model, state, what)
+        return
     start(model, state, what)
     if isinstance(model, Probe):
         places = {"heads.": "", "head.": "0.", "fc.": "0."}

@@ -15,7 +15,7 @@ from avmodels.snclr.model import Head
 class Network(Section):
     """The encoder, and the side of the square images it sees."""
 
-    size: Literal["vit-tiny", "vit-s", "vit-b", "resnet50"]
+    size: Literal["vit-tiny", "vit-s", "vit-b", "resnet14", "resnet50"]
     side: int = Field(default=224, gt=0)
 
     @model_validator(mode="after")
@@ -50,6 +50,16 @@ class Classifier(Network):
     """A linear classifier of `classes` on the frozen encoder."""
 
     classes: int = Field(gt=0)
+
+
+class Detector(Section):
+    """Mask R-CNN of `classes` on a ResNet; images are made `short` pixels on the short side, at most `long` on the
+    long one."""
+
+    size: Literal["resnet14", "resnet50"]
+    classes: int = Field(default=80, gt=0)
+    short: int = Field(default=800, gt=0)
+    long: int = Field(default=1333, gt=0)
 
 
 class Images(Section):
@@ -91,6 +101,16 @@ class Sweep(Section):
     rates: tuple[float, ...] = Field(min_length=1)
 
 
+class Steps(Section):
+    """Gradient descent with momentum 0.9; `lr` is for 16 images a step and grows with their number, up from
+    nothing over the warm-up, and then as `steps` say: since which epoch it is which part of itself."""
+
+    lr: float = Field(default=0.02, gt=0)
+    steps: tuple[tuple[float, float], ...] = ((0, 1.0), (8, 0.1), (11, 0.01))
+    warmup_epochs: float = Field(default=0.15, ge=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+
+
 class HeldOut(Section):
     """How images go through an encoder that does not learn: `batch` at a time."""
 
@@ -127,6 +147,15 @@ class Probing(Config):
     training: Training
 
 
+class Detection(Config):
+    """Learn to find and outline objects, the encoder learning along."""
+
+    recipe: Literal["detect"]
+    model: Detector
+    schedule: Steps = Steps()
+    training: Training
+
+
 class Features(Config):
     """The encoder as it is: features of films, nearest neighbours, and its weights for others."""
 
@@ -135,4 +164,9 @@ class Features(Config):
     data: HeldOut = HeldOut()
 
 
-RECIPES: dict[str, type[Config]] = {"pretrain": Pretraining, "probe": Probing, "features": Features}
+RECIPES: dict[str, type[Config]] = {
+    "pretrain": Pretraining,
+    "probe": Probing,
+    "detect": Detection,
+    "features": Features,
+}

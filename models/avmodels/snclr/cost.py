@@ -36,6 +36,12 @@ def resnet(size: ResNetSize, side: int) -> int:
     return total
 
 
+def pyramid(side: int, width: int = 256) -> int:
+    """A feature pyramid on the four stages of a ResNet: a map of each at `width` channels, smoothed by 3 x 3."""
+    sides = [-(-side // 2**halvings) for halvings in (2, 3, 4, 5)]
+    return sum((256 * 2**stage + 9 * width) * width * side**2 for stage, side in enumerate(sides))
+
+
 def heads(size: Size, head: Head) -> int:
     """Four projections and two predictions of a pair of views."""
     layers = 2 if isinstance(size, ViTSize) else 1

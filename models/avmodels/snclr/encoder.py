@@ -43,6 +43,7 @@ SIZES: dict[str, Size] = {
     "vit-tiny": ViTSize(patch=8, width=96, depth=4, heads=3),
     "vit-s": ViTSize(patch=16, width=384, depth=12, heads=12),
     "vit-b": ViTSize(patch=16, width=768, depth=12, heads=12),
+    "resnet14": ResNetSize(blocks=(1, 1, 1, 1)),
     "resnet50": ResNetSize(blocks=(3, 4, 6, 3)),
 }
 

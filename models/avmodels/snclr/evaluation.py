@@ -10,6 +10,8 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from avmodels.data import imagenet, images
+from avmodels.data.images import Picture
 from avmodels.data.samples import Samples, collate
 from avmodels.engine.judging import accuracy, judge, limit
 from avmodels.engine.train import Batch
@@ -17,7 +19,6 @@ from avmodels.metrics import knn
 from avmodels.snclr import data
 from avmodels.snclr.config import HeldOut, Probing
 from avmodels.snclr.encoder import Encoder
-from avmodels.sparseformer.data import Picture
 
 # The numbers of neighbours that are reported.
 COUNTS = (10, 20, 100, 200)
@@ -30,7 +31,7 @@ def nearest(encoder: Encoder, folder: Path, side: int, how: HeldOut, here: Accel
     Raises DataError where too many images cannot be read.
     """
     references, queries = (
-        represent(encoder, data.labelled(folder / part), side, how, here) for part in ("train", "val")
+        represent(encoder, images.labelled(folder / part), side, how, here) for part in ("train", "val")
     )
     return knn.accuracy(*references, *queries, COUNTS)
 
@@ -68,7 +69,7 @@ def probed(model: nn.Module, folder: Path, config: Probing, here: Accelerator) -
             for name, value in accuracy(scores, batch["label"]).items()
         }
 
-    pictures = data.labelled(folder / "val", config.model.classes)
+    pictures = imagenet.labelled(folder, "val", config.model.classes)
     got = judge(model, pictures, data.test_reader(config.model.side), score, config.training, here)
     best = max(rates, key=lambda rate: got[f"top1 {rate:g}"])
     return got | {"top1": got[f"top1 {best:g}"], "top5": got[f"top5 {best:g}"], "rate": best}

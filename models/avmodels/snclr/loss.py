@@ -30,7 +30,7 @@ class Objective:
 
 class Candidates(NamedTuple):
     """What predictions are compared with: for every sample of all processes its key, then the key's neighbours,
-    (W * B, 1 + K, width); and where this process's samples begin."""
+    (W * B, 1 + K, width), each of length 1; and where this process's samples begin."""
 
     rows: Tensor
     first: int
@@ -62,9 +62,9 @@ def find(keys: Tensor, bank: NeighbourBank, count: int) -> Candidates:
     Only the neighbours' numbers go round: the bank is the same everywhere.
     """
     numbers, _ = bank.nearest(keys, count)
-    neighbours = bank.rows[gathered(numbers)]
-    rows = torch.cat([gathered(keys).unsqueeze(1).to(neighbours.dtype), neighbours], dim=1)
-    return Candidates(rows, rank() * len(keys))
+    neighbours = bank.directions(gathered(numbers))
+    keys = F.normalize(gathered(keys).to(neighbours.dtype), dim=-1)
+    return Candidates(torch.cat([keys.unsqueeze(1), neighbours], dim=1), rank() * len(numbers))
 
 
 def direction(prediction: Tensor, projection: Tensor, candidates: Candidates, how: Objective) -> Tensor:
@@ -77,11 +77,10 @@ def direction(prediction: Tensor, projection: Tensor, candidates: Candidates, ho
 def positiveness(projections: Tensor, neighbours: Tensor, threshold: bool = False) -> Tensor:
     """How far each neighbour counts as positive, (B, K): the softmax over its cosines with the projection.
 
-    projections (B, width) of one view; neighbours (B, K, width) of the other's keys. A row sums to 1; with
-    `threshold` weights that are not above 1 / K are 0.
+    projections (B, width) of one view; neighbours (B, K, width), of length 1, of the other's keys. A row sums to
+    1; with `threshold` weights that are not above 1 / K are 0.
     """
-    scale = neighbours.norm(dim=-1).clamp(min=1e-12)
-    cosines = torch.einsum("bd,bkd->bk", F.normalize(projections.float(), dim=-1), neighbours) / scale
+    cosines = torch.einsum("bd,bkd->bk", F.normalize(projections.float(), dim=-1), neighbours)
     weights = cosines.softmax(dim=-1)
     return weights * (weights > 1 / neighbours.shape[1]) if threshold else weights
 
@@ -96,11 +95,9 @@ def soft_neighbour_loss(
     negatives even where they are the same row of the bank.
     """
     predictions = F.normalize(predictions.float(), dim=-1) / how.temperature
-    directions = F.normalize(candidates.rows, dim=-1)
-    total = (predictions @ directions.flatten(0, 1).T).logsumexp(dim=1)
-    own = directions[candidates.first : candidates.first + len(predictions)]
-    scores = torch.einsum("bd,bkd->bk", predictions, own)
-    shares = torch.cat([torch.ones_like(weights[:, :1]), weights], dim=1)
+    total = (predictions @ candidates.rows.flatten(0, 1).T).logsumexp(dim=1)
+    scores = torch.einsum("bd,bkd->bk", predictions, candidates.own(len(predictions)))
+    shares = torch.cat([weights.new_ones(len(weights), 1), weights], dim=1)
     if how.form == "code":
         losses = shares.sum(1) * total - (shares * scores).sum(1)
     else:

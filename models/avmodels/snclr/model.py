@@ -101,11 +101,7 @@ class Probe(nn.Module):
     def __init__(self, size: Size, classes: int, rates: int = 1, side: int = 224):
         super().__init__()
         self.encoder = encoder(size, side).requires_grad_(False)
-        self.heads = nn.ModuleList(nn.Linear(size.width, classes) for _ in range(rates))
-        for head in self.heads:
-            assert isinstance(head, nn.Linear)
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+        self.heads = nn.ModuleList(classifier(size.width, classes) for _ in range(rates))
 
     def train(self, mode: bool = True) -> Probe:
         super().train(mode)
@@ -117,3 +113,11 @@ class Probe(nn.Module):
         with torch.no_grad():
             representation = self.encoder.represent(images)
         return torch.stack([head(representation) for head in self.heads])
+
+
+def classifier(width: int, classes: int) -> nn.Linear:
+    """A linear classifier that begins all but undecided."""
+    linear = nn.Linear(width, classes)
+    nn.init.normal_(linear.weight, std=0.01)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -11,16 +11,18 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
+from avmodels.data import imagenet, images
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
 from avmodels.engine.descent import Descent
-from avmodels.engine.schedule import Length
+from avmodels.engine.schedule import Length, staircase
 from avmodels.engine.train import Batch, Task, fit
-from avmodels.errors import ConfigError
-from avmodels.snclr import checkpoint, cost, data, descent, evaluation
+from avmodels.errors import ConfigError, DataError
+from avmodels.snclr import checkpoint, coco, cost, data, descent, detection, evaluation
 from avmodels.snclr.checkpoint import published
-from avmodels.snclr.config import RECIPES, Features, HeldOut, Pretraining, Probing
-from avmodels.snclr.encoder import SIZES, Encoder, encoder
+from avmodels.snclr.config import RECIPES, Detection, Features, HeldOut, Pretraining, Probing
+from avmodels.snclr.detection import Detector
+from avmodels.snclr.encoder import SIZES, Encoder, ResNetSize, encoder
 from avmodels.snclr.features import extract
 from avmodels.snclr.loss import both_directions
 from avmodels.snclr.model import SNCLR, Probe
@@ -39,18 +41,21 @@ __all__ = [
 ]
 
 SYSTEM = "snclr"
-Settings = Pretraining | Probing | Features
-Network = SNCLR | Probe | Encoder
+Settings = Pretraining | Probing | Detection | Features
+Network = SNCLR | Probe | Detector | Encoder
 
 
 def build(config: Settings) -> Network:
     """The network of a configuration, with random weights."""
-    how, size = config.model, SIZES[config.model.size]
+    size = SIZES[config.model.size]
+    if isinstance(config, Detection):
+        assert isinstance(size, ResNetSize)
+        return Detector(size, config.model.classes, config.model.short, config.model.long)
     if isinstance(config, Pretraining):
-        return SNCLR(size, config.model.head, how.side, config.model.frozen_patches)
+        return SNCLR(size, config.model.head, config.model.side, config.model.frozen_patches)
     if isinstance(config, Probing):
-        return Probe(size, config.model.classes, len(config.schedule.rates), how.side)
-    return encoder(size, how.side)
+        return Probe(size, config.model.classes, len(config.schedule.rates), config.model.side)
+    return encoder(size, config.model.side)
 
 
 def load(model: nn.Module, config: Settings, path: Path) -> None:
@@ -76,6 +81,8 @@ def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: 
         checkpoint.start(model, checkpoint.state_of(weights.read(init, SYSTEM)), str(init))
     if isinstance(config, Pretraining):
         return fit(pretraining(config, model, folder), pace(config), config.training, run, here, resume)
+    if isinstance(config, Detection):
+        return fit(detecting(config, model, folder), stepping(config), config.training, run, here, resume)
     if init is None and not resume:
         raise ConfigError("a probe needs the weights of an encoder: name them with --init")
     return fit(probing(config, model, folder), falling(config), config.training, run, here, resume)
@@ -85,7 +92,7 @@ def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
     """Two views of an image predict one another, and in part one another's neighbours."""
     assert isinstance(model, SNCLR)
     training, side = config.training, config.model.side
-    pictures = data.found(folder / "train")
+    pictures = images.found(folder / "train")
     how = HeldOut(batch=training.batch, workers=training.workers, max_unreadable=training.max_unreadable)
 
     def loss(spread: nn.Module, batch: Batch) -> Tensor:
@@ -112,7 +119,7 @@ def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
 def probing(config: Probing, model: nn.Module, folder: Path) -> Task:
     """Name the class by one linear map of the representation."""
     training, how = config.training, config.model
-    pictures = data.labelled(folder / "train", how.classes)
+    pictures = imagenet.labelled(folder, "train", how.classes)
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
         # The classifiers share nothing that learns: the sum trains each as if it were alone.
@@ -128,6 +135,35 @@ def probing(config: Probing, model: nn.Module, folder: Path) -> Task:
         about=about(config),
         evaluate=lambda model, here: evaluation.probed(model, folder, config, here),
         best="top1",
+    )
+
+
+def detecting(config: Detection, model: nn.Module, folder: Path) -> Task:
+    """Find and outline objects."""
+    training = config.training
+    held, held_out = (coco.truth(folder, part) for part in ("train", "val"))
+    classes = len(held.getCatIds())
+    if classes != config.model.classes or held_out.getCatIds() != held.getCatIds():
+        raise DataError(
+            f"{folder} must have {config.model.classes} classes of objects, the same to train and to judge on; "
+            f"it has {classes} and {len(held_out.getCatIds())}"
+        )
+    marked = coco.scenes(held, folder, "train", marked=True)
+    tested = coco.scenes(held_out, folder, "val", marked=False)
+
+    def loss(model: nn.Module, batch: Batch) -> Tensor:
+        return torch.stack(list(model(batch["image"], batch["target"]).values())).sum()
+
+    return Task(
+        model=model,
+        sources=(Samples(marked, lambda scene: [coco.training_sample(scene, held)], training.seed),),
+        groups=lambda model: groups(model, config.schedule.weight_decay),
+        loss=loss,
+        units=(Bottleneck,),
+        about=about(config),
+        stack=detection.stack,
+        evaluate=lambda model, here: detection.judge(model, held_out, tested, training, here),
+        best="box_AP",
     )
 
 
@@ -168,20 +204,35 @@ def falling(config: Probing) -> Descent:
     return Descent(lambda groups: torch.optim.SGD(groups, lr=0.0, momentum=0.9), rate)
 
 
+def stepping(config: Detection) -> Descent:
+    """How detection descends."""
+    how = config.schedule
+
+    def rate(step: int, length: Length) -> float:
+        return (
+            how.lr * length.clips / 16 * staircase(step / length.an_epoch, how.steps, how.warmup_epochs, 0.0)
+        )
+
+    return Descent(lambda groups: torch.optim.SGD(groups, lr=0.0, momentum=0.9), rate)
+
+
 def about(config: Settings) -> dict[str, Any]:
     """What a weights file says of itself."""
     return {"system": SYSTEM, "config": config.model_dump(mode="json")}
 
 
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
-    """Of a probe top1 and top5 on `folder`/val; of any other configuration how often the nearest neighbours in
-    `folder`/train name the class of an image of `folder`/val."""
+    """Of a probe top1 and top5 on `folder`/val, of a detector COCO's average precision; of any other configuration
+    how often the nearest neighbours in `folder`/train name the class of an image of `folder`/val."""
     here = processes.accelerator(held_out(config).precision)
     model = build(config)
     load(model, config, path)
     model.to(here.device).eval()
     if isinstance(config, Probing):
         return evaluation.probed(model, folder, config, here)
+    if isinstance(config, Detection):
+        held = coco.truth(folder, "val")
+        return detection.judge(model, held, coco.scenes(held, folder, "val", False), config.training, here)
     trunk = model.base_encoder if isinstance(model, SNCLR) else model
     assert isinstance(trunk, Encoder)
     return evaluation.nearest(trunk, folder, config.model.side, held_out(config), here)
@@ -202,6 +253,8 @@ def held_out(config: Settings) -> HeldOut:
 
 def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
     """Writes the representation of a film's frames, one a second, to `out`; returns how many there are."""
+    if isinstance(config, Detection):
+        raise ConfigError("features come from an encoder; choose a configuration of features")
     here = processes.accelerator(precision)
     trunk = encoder(SIZES[config.model.size], config.model.side)
     checkpoint.load(trunk, checkpoint.state_of(weights.read(path, SYSTEM)), str(path))
@@ -210,15 +263,19 @@ def features(config: Settings, path: Path, film: Path, out: Path, precision: str
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:
     """Arguments of the network's forward for one image, or two views of it, without data, for counting its cost."""
-    side = config.model.side
+    side = config.model.short if isinstance(config, Detection) else config.model.side
     image = torch.empty(1, 3, side, side, device="meta")
     return (image, image) if isinstance(config, Pretraining) else (image,)
 
 
 def published_gmacs(config: Settings) -> float:
-    """Multiply-accumulates / 1e9 of the published network for one image, or two views of it."""
-    size, side = SIZES[config.model.size], config.model.side
-    trunk = cost.trunk(size, side)
+    """Multiply-accumulates / 1e9 of the published network for one image, or two views of it; of a detector, for
+    its feature maps."""
+    size = SIZES[config.model.size]
+    if isinstance(config, Detection):
+        assert isinstance(size, ResNetSize)
+        return (cost.resnet(size, config.model.short) + cost.pyramid(config.model.short)) / 1e9
+    trunk = cost.trunk(size, config.model.side)
     if isinstance(config, Pretraining):
         return (4 * trunk + cost.heads(size, config.model.head)) / 1e9
     if isinstance(config, Probing):
