@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 
-from avmodels.data.toy_actions import SIDE, X264, contrast
+from avmodels.data.toy_actions import SIDE, X264
 
 FRAMES, RATE = 64, 16
 SAMPLE_RATE = 16000
@@ -37,8 +37,8 @@ def make(folder: Path, train: int, held_out: int) -> None:
 
 def motion(rate: float, draw: np.random.Generator) -> np.ndarray:
     """A wheel of three spokes that turns, `rate` rounds a second: (FRAMES, SIDE, SIDE, 3) uint8."""
-    back = np.full((SIDE, SIDE, 3), draw.uniform(0, 60, 3), np.uint8)
-    colour = contrast(back, draw)
+    back = np.full((SIDE, SIDE, 3), draw.uniform(0, 40, 3), np.uint8)
+    colour = draw.integers(200, 256, 3).tolist()
     centre, radius = SIDE / 2 + draw.uniform(-5, 5, 2), draw.uniform(22, 26)
     begin, way = draw.uniform(0, 2 * np.pi), draw.choice([-1, 1])
     frames = np.repeat(back[None], FRAMES, axis=0)
