@@ -19,11 +19,13 @@ from avtool.cli import (
     config,
     describe,
     doctor,
+    find,
     models,
     probe,
     report,
     retime,
     stages,
+    tag,
     voice,
     weights,
 )
@@ -55,12 +57,15 @@ def _app(
 
 
 app.command("describe")(describe.describe)
+app.command("detect")(detect.detect)
 app.command("voice")(voice.voice)
 app.command("retime")(retime.retime)
 app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
+app.command("tag")(tag.tag)
+app.command("find")(find.find)
 app.add_typer(characters.app, name="characters")
 models.add_to(app, weights.app)
 app.add_typer(weights.app, name="weights")

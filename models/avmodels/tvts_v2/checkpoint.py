@@ -11,6 +11,7 @@ from avmodels.engine import weights
 from avmodels.engine.weights import State
 from avmodels.errors import WeightsError
 from avmodels.tvts_v2.model import TVTS, VideoEncoder
+from avmodels.tvts_v2.probe import Probe
 
 # Published beginnings of names and ours, of the whole model ...
 PUBLISHED = {
@@ -71,6 +72,11 @@ def start_from(model: TVTS, state: State, what: str) -> list[str]:
     Raises WeightsError that names what differs for another system or size.
     """
     return weights.fit(model, state, what, missing=("sorter.",), unused=("sorter.",))
+
+
+def start_probe(model: Probe, state: State, what: str) -> list[str]:
+    """Loads a video encoder alone or with a classifier; returns the names that keep their values."""
+    return weights.fit(model, state, what, missing=("head.",), unused=("text.", "sorter."))
 
 
 def start_from_clip(model: TVTS, state: Mapping[str, Tensor], what: str) -> list[str]:

@@ -28,6 +28,27 @@ class Encoders(Section):
         return self
 
 
+class Classifier(Encoders):
+    """The video encoder, frozen, and a linear map of its vectors to `classes`."""
+
+    classes: int = Field(gt=1)
+
+
+class LabelledClips(Section):
+    """The augmentation of labelled clips, and the views of the test.
+
+    `policy` is RandAugment in timm's notation, empty for none; `mix` blends the clips of a batch.
+    """
+
+    policy: str = "rand-m7-n4-mstd0.5-inc1"
+    flip: bool = True
+    erase: float = Field(default=0.25, ge=0, le=1)
+    mix: bool = True
+    smoothing: float = Field(default=0.1, ge=0, lt=1)
+    segments: int = Field(default=2, gt=0)
+    crops: int = Field(default=3, gt=0)
+
+
 class NarratedClips(Section):
     """Narrated clips and captioned ones, a batch of each in turn.
 
@@ -57,6 +78,15 @@ class Schedule(Staircase):
     frozen: float = Field(default=0.75, ge=0, le=1)
     eps: float = 1e-6
     weight_decay: float = 0.05
+
+
+class Descending(Section):
+    """SGD with momentum 0.9, a warm-up and then a cosine; rates are for 256 clips a step and grow with them."""
+
+    lr: float = Field(default=0.1, gt=0)
+    final_lr: float = Field(default=1e-6, ge=0)
+    warmup_epochs: float = Field(default=10, ge=0)
+    weight_decay: float = Field(default=1e-9, ge=0)
 
 
 class HeldOut(Section):
@@ -104,4 +134,20 @@ class ZeroShot(Config):
     data: HeldOut = HeldOut()
 
 
-RECIPES: dict[str, type[Config]] = {"pretrain": Pretraining, "zero-shot": ZeroShot}
+class Probing(Config):
+    """A linear classifier learns on the frozen video encoder."""
+
+    recipe: Literal["probe"]
+    model: Classifier
+    data: LabelledClips = LabelledClips()
+    schedule: Descending = Descending()
+    training: Training
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Probing:
+        if self.data.mix and self.training.batch % 2:
+            raise ValueError(f"training.batch = {self.training.batch} must be even to mix clips in pairs")
+        return self
+
+
+RECIPES: dict[str, type[Config]] = {"pretrain": Pretraining, "zero-shot": ZeroShot, "probe": Probing}

@@ -66,12 +66,12 @@ def narrate(path: Path, draw: np.random.Generator) -> None:
     write_video(path, film(scenes, draw), RATE)
     words, repaired = [], []
     for number, scene in enumerate(scenes):
-        said = sentence(scene).split()
-        pace = SECONDS / (len(said) + 1)
+        said = f"see a {scene[0]} dot {sentence(scene)}".split()
+        pace = SECONDS / len(said)
         words += [
             {"word": word, "time": number * SECONDS + (place + 0.5) * pace} for place, word in enumerate(said)
         ]
-        repaired.append({"cleanasr": sentence(scene).capitalize() + "."})
+        repaired.append({"cleanasr": f"{' '.join(said).capitalize()}."})
     annotation = {"info": {"duration": SECONDS * NARRATED}, "subtitles": words, "denoised": repaired}
     beside = path.parent.parent / "annotations" / path.with_suffix(".json").name
     beside.parent.mkdir(exist_ok=True)
@@ -103,7 +103,7 @@ def film(scenes: list[Scene] | tuple[Scene, ...], draw: np.random.Generator) -> 
         centre = SIDE * (np.array(PLACES[place]) + draw.uniform(-0.04, 0.04, 2))
         tint = (np.array(COLOURS[colour]) + draw.uniform(-12, 12, 3)).clip(0, 255)
         at = [int(value) for value in (centre * 16).round()]
-        radius = round(draw.uniform(9, 13) * 16)
+        radius = round(draw.uniform(14, 18) * 16)
         cv2.circle(picture, at, radius, [float(value) for value in tint], -1, cv2.LINE_AA, 4)
         frames += [picture] * (SECONDS * RATE)
     return np.stack(frames)

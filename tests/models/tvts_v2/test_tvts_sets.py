@@ -227,7 +227,7 @@ def test_every_configuration_is_whole() -> None:
     for path in sorted(folder.glob("*.yaml")):
         document = configs.read_yaml(path)
         found[path.stem] = configs.validate(document, recipe.RECIPES[document["recipe"]], path.name)
-    assert len(found) == 7
+    assert len(found) == 9
     assert found["vit-h-14-pretrain"].data.mask == 0.7
     for name, gmacs in (("vit-h-14-pretrain", 776.26 + 23.54), ("vit-b-16", 277.97 + 2.98)):
         assert recipe.published_gmacs(found[name]) == pytest.approx(gmacs, rel=1e-4)
