@@ -224,7 +224,8 @@ def _refined(old: Probe, new: Probe, run: Run, begin: int, end: int, speed: floa
     else:
         slope = speed
         offset = float(np.median(found - slope * times))
-    span = Span(round(begin * FRAME / speed), min(round(end * FRAME / speed), old.duration))
+    stop = round(end * FRAME / speed)
+    span = Span(round(begin * FRAME / speed), stop if stop + FRAME < old.duration else old.duration)
     start, stop = (round(slope * time + offset) for time in (span.start, span.end))
     return Piece(span, Span(max(0, start), max(0, start, stop)))
 

@@ -120,10 +120,10 @@ def draw(script: Script, film: Probe, path: Path) -> None:
 
 
 def _lay_bars(row: Row, script: Script) -> None:
-    def bar(span: Span, top: int, colour: str, link: str = "") -> None:
+    def bar(span: Span, top: int, colour: str, text: str = "", link: str = "") -> None:
         if part := span.clip(row.span):
             row.bars.append(
-                Box(row.x(part.start), top, row.x(part.end) - row.x(part.start), BAR, colour, link=link)
+                Box(row.x(part.start), top, row.x(part.end) - row.x(part.start), BAR, colour, text, link)
             )
 
     for gap in script.film.gaps:
@@ -131,7 +131,7 @@ def _lay_bars(row: Row, script: Script) -> None:
     for speech in script.film.speech:
         bar(speech.span, SAID, DIALOGUE)
     for cue in script.descriptions:
-        bar(cue.span, TOLD, NARRATION, cue.id)
+        bar(cue.span, TOLD, NARRATION, cue.text, cue.id)
 
 
 def _lay_words(row: Row, script: Script) -> None:

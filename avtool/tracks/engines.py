@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.tracks.files import one_line
 from avtool.weights import index, where
 
-NATURAL = 180  # words of running English a minute of a Piper voice at its own pace (en_US-joe: 178)
+# Piper's length scale by words of running English a minute, as en_US-joe speaks them (measured; its sounds last
+# whole frames, so the one is not in proportion to the other).
+SCALES = {60: 3.5, 105: 2.0, 150: 1.4, 175: 1.2, 194: 1.0, 228: 0.78, 254: 0.7}
 EMBEDDED = "piper-en-us-joe"
 
 # What the letters of a language are called in Unicode, for those that are not Latin.
@@ -90,10 +94,10 @@ def _piper(model: Path, digest: str) -> Engine:
 
     def say(texts: Sequence[str], rate: float, folder: Path) -> list[Path]:
         script = folder / "texts.txt"
-        # Two brackets would begin phonemes; a line is a text.
         script.write_text("".join(f"{one_line(text)}\n" for text in texts), encoding="utf-8")
         # Without noise the same text is the same sound in every run, and so is the plan that rests on it.
-        options = ["--length-scale", f"{NATURAL / rate:.4f}", "--noise-scale", "0", "--noise-w-scale", "0"]
+        scale = np.interp(rate, list(SCALES), list(SCALES.values()))
+        options = ["--length-scale", f"{scale:.4f}", "--noise-scale", "0", "--noise-w-scale", "0"]
         _run(
             [sys.executable, "-m", "piper", "-m", str(model), "-i", str(script), "-d", str(folder), *options],
             "Piper",

@@ -67,8 +67,9 @@ def fit(
                 ready = span.end + spacing
                 break
         else:
+            near = [part for part in _after(room, ready, whole.end) if reach.overlap(part)]
             clip = clips[cue.text]
-            unspoken.append(Unspoken(cue, _why(cue, clip, _after(room, ready, reach.end), whole), clip))
+            unspoken.append(Unspoken(cue, _why(cue, clip, near, whole), clip))
     return spoken, unspoken
 
 
@@ -109,5 +110,5 @@ def _why(cue: Description, clip: Clip, room: Sequence[Span], whole: Span) -> str
     at = clock(cue.span.start)
     if cue.span.start >= whole.end:
         return f"it begins at {at}, after the film's end at {clock(whole.end)}"
-    has = max((part.duration for part in room if part.end > cue.span.start), default=0)
+    has = max((part.duration for part in room), default=0)
     return f"no room near {at}: takes {clip.duration / SECOND:.1f} s, has {has / SECOND:.1f} s"
