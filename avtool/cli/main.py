@@ -18,6 +18,7 @@ from avtool.cli import (
     check,
     config,
     describe,
+    detect,
     doctor,
     find,
     models,

@@ -38,7 +38,7 @@ SIZES = {
         ContextSize(width=96, depth=2, heads=3, judge_width=96, cells=4),
         dropping=(1, 3),
         proposals=ProposalSize(
-            count=8, stages=3, width=64, heads=4, feedforward=128, dynamic_width=16, cells=5, samples=1
+            count=8, stages=2, width=64, heads=4, feedforward=128, dynamic_width=16, cells=4, samples=1
         ),
     ),
     "vit-b": Size(

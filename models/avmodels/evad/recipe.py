@@ -81,7 +81,8 @@ def train(config: Detection, folder: Path, run: Path, init: Path | None, resume:
     if init is not None:
         start(model, init)
     model.set_checkpointing(config.training.checkpointing)
-    keyframes, test = data.training_keyframes(folder, config), tester(folder, config)
+    keyframes = data.training_keyframes(folder, config)
+    labels, test = tester(folder, config)
     weights = Weights(**config.losses.model_dump())
 
     def loss(model: nn.Module, batch: Batch) -> Tensor:
@@ -96,7 +97,7 @@ def train(config: Detection, folder: Path, run: Path, init: Path | None, resume:
         groups=lambda model: parameter_groups(model, config.schedule.weight_decay, config.schedule.new_scale),
         loss=loss,
         units=(Block, DroppingBlock, Stage),
-        about=about(config),
+        about=about(config) | {"labels": labels},
         evaluate=lambda _, here: test(model, run / "evaluation", here),
         best="frame_map_50",
         stack=data.stack,
@@ -110,21 +111,24 @@ def evaluate(config: Detection, path: Path, folder: Path, results: Path) -> dict
     model = build(config)
     load(model, config, path)
     model.to(here.device).eval()
-    return tester(folder, config)(model, results, here)
+    _, test = tester(folder, config)
+    return test(model, results, here)
 
 
 Test = Callable[[nn.Module, Path, Accelerator], dict[str, float]]
 
 
-def tester(folder: Path, config: Detection) -> Test:
-    """The test of a data set, which is read at once: of a network, into a folder of results."""
+def tester(folder: Path, config: Detection) -> tuple[dict[int, str], Test]:
+    """The actions of a data set, name by number from 1, and its test: of a network, into a folder of results."""
     if config.data.annotations in tubes.FILES:
-        labels, clips = data.tubes_of(folder, "val", config)
-        return lambda model, results, here: tube_evaluation.test(
-            model, labels, clips, folder, results, config, here
+        names, clips = data.tubes_of(folder, "val", config)
+        return dict(enumerate(names, start=1)), lambda model, results, here: tube_evaluation.test(
+            model, names, clips, folder, results, config, here
         )
     held_out = data.read(folder, "val", config)
-    return lambda model, results, here: evaluation.test(model, held_out, results, config, here)
+    return held_out.labels, lambda model, results, here: evaluation.test(
+        model, held_out, results, config, here
+    )
 
 
 def about(config: Detection) -> dict[str, Any]:

@@ -54,19 +54,19 @@ class Figure:
         moved = self.pace * time
         match self.action:
             case "walk to the right":
-                x, spread = x + 22 * moved, spread * np.cos(2 * pi * moved)
+                x, spread = x + 44 * moved, spread * np.cos(2 * pi * moved)
             case "walk to the left":
-                x, spread = x - 22 * moved, spread * np.cos(2 * pi * moved)
+                x, spread = x - 44 * moved, spread * np.cos(2 * pi * moved)
             case "raise the arms":
-                arms += 0.75 * pi * moved
+                arms += 0.8 * pi * moved
             case "lower the arms":
-                arms -= 0.75 * pi * moved
+                arms -= 0.8 * pi * moved
             case "get up":
-                upright += 0.45 * moved
+                upright += 0.6 * moved
             case "crouch down":
-                upright -= 0.45 * moved
+                upright -= 0.6 * moved
         tall = self.height * upright
-        thick = max(round(self.height / 10), 2)
+        thick = max(round(self.height / 8), 2)
         hip, neck, head = (self.feet - share * tall for share in (0.42, 0.74, 0.88))
         reach = 0.34 * self.height
         bent = 0.3 * self.height * max(1 - upright, 0)
@@ -133,10 +133,10 @@ def figure(place: float, back: np.ndarray, draw: np.random.Generator) -> Figure:
     return Figure(
         action=ACTIONS[draw.integers(len(ACTIONS))],
         x=place * WIDE,
-        feet=draw.uniform(54, 61),
-        height=draw.uniform(40, 50),
+        feet=draw.uniform(56, 62),
+        height=draw.uniform(44, 54),
         arms=draw.uniform(0.35, 0.65) * pi,
-        upright=draw.uniform(0.7, 0.85),
+        upright=draw.uniform(0.65, 0.8),
         spread=draw.uniform(0.06, 0.16),
         pace=draw.uniform(0.8, 1.2),
         colour=contrast(back, draw),
