@@ -173,7 +173,7 @@ def action_score(case: Case) -> Outputs:
         same(actions.candidates(row["generated"], said), row["all_candidates"])
         true = actions.Actions(row["gt_actions"], row["gt_verbs"])
         rows.append(actions.action_scores(true, row["generated"], said, embed))
-    return {f"breakdown/{number}": row for number, row in enumerate(rows)} | {
+    return {f"breakdown/{number}": row for number, row in enumerate(rows) if len(row)} | {
         "action_score_each": [row.mean() if len(row) else -1 for row in rows],
         "reported": actions.action_score(rows),
     }

@@ -128,6 +128,11 @@ def video_qformer(case: Case) -> Outputs:
     return got | {"output": network(x)}
 
 
+def depth(config: dict[str, Any]) -> int:
+    """The layers of the mapping, by either of their names."""
+    return config.get("perceiver_depth", config.get("num_layers", 2))
+
+
 def build(case: Case) -> UniAD:
     """Our network of the case's configuration and state."""
     config = case.spec["config"]
@@ -135,9 +140,7 @@ def build(case: Case) -> UniAD:
     lora = LoRASize(config["lora_r"], config["lora_alpha"], config.get("lora_dropout", 0.05))
     state = checkpoint.state_of(tensors(case.state()))
     if "qformer" in config:
-        qformer = qformer_size(
-            config["qformer"], config["tokens_per_frame"], config.get("perceiver_depth", 2)
-        )
+        qformer = qformer_size(config["qformer"], config["tokens_per_frame"], depth(config))
         size = Size(
             "cmd-tv",
             config["qformer"]["hidden_size"],
@@ -152,7 +155,7 @@ def build(case: Case) -> UniAD:
             config["prefix_size"],
             config["num_latents"],
             config["num_char"],
-            config["perceiver_depth"],
+            depth(config),
             lora=lora,
         )
     model = UniAD(size, language).eval()
@@ -245,14 +248,10 @@ def mad_train(case: Case) -> Outputs:
     hinge = loss.contrast(right, before)
     (right + hinge).backward()
     got |= {"loss_pos": right, "loss_neg": before, "contrastive": hinge, "total": right + hinge}
-    gradients = {
-        f"grad/{checkpoint.published_name(name)}": value.grad for name, value in model.named_parameters()
-    }
-    got |= {
-        name: torch.linalg.vector_norm(gradient)
-        for name, gradient in gradients.items()
-        if gradient is not None
-    }
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            gradient = torch.zeros_like(value) if value.grad is None else value.grad
+            got[f"grad/{checkpoint.published_name(name)}"] = torch.linalg.vector_norm(gradient)
     random.seed(config["random_seed"])
     for name in case.outputs():
         if name.startswith("sampler/"):
@@ -390,7 +389,9 @@ def character_recognition(case: Case) -> Outputs:
             f"exemplar/{number}/vector": vector,
             f"exemplar/{number}/self_first64": (units @ vector)[:64],
         }
-    network = characters.Recogniser(config["dim"], config["num_layers"], config["heads"]).eval()
+    network = characters.Recogniser(
+        config["dim"], config["num_layers"], config["heads"], project=config["use_proj"]
+    ).eval()
     weights.fit(network, tensors(case.state()), case.spec["case"])
     given = tensors({name: inputs[name] for name in ("face", "visual", "target", "face_present")})
     present = given["face_present"].clone()

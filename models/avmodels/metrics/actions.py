@@ -37,7 +37,10 @@ def action_scores(reference: Actions, generated: str, actions: Actions, embed: E
     """How well each action of the reference is told by a generated sentence with its actions, (m,), at most 1.
 
     0.8 of the cosine with the nearest candidate, and 0.2 of that with the nearest phrase whose verb is the same.
+    A reference without actions, or a generated sentence without words, has no score.
     """
+    if not reference.phrases or not generated.strip():
+        return np.zeros(0)
     true = embed(reference.phrases)
     semantic = (true @ embed(candidates(generated, actions)).T).max(1)
     if not actions.phrases:

@@ -93,9 +93,16 @@ class Recogniser(nn.Module):
     The same network, asked whether the description names a candidate, refines candidates.
     """
 
-    def __init__(self, width: int = 768, depth: int = 2, heads: int | None = None, frames: int = 256):
+    def __init__(
+        self,
+        width: int = 768,
+        depth: int = 2,
+        heads: int | None = None,
+        frames: int = 256,
+        project: bool = True,
+    ):
         super().__init__()
-        self.face_proj = nn.Linear(width, width)
+        self.face_proj = nn.Linear(width, width) if project else nn.Identity()
         self.pos_enc = nn.Embedding(frames, width)
         self.tfm = Decoder(width, depth, heads or width // HEAD_WIDTH)
         self.norm = nn.LayerNorm(width)

@@ -91,17 +91,13 @@ def prompt(
     kept = [character for character in characters if form.name == "mad" or named(character, featured)]
     ids: list[int] = []
     if kept:
-        ids += encode("Possible characters:" if form.name == "mad" else "Possible characters :")
-        last = characters[-1]
+        part = encode("Possible characters:" if form.name == "mad" else "Possible characters :")
         shown = [extra.image] * form.image if form.exemplar else []
-        body = [
-            encode(introduction(form, character))
-            + shown
+        for character in kept:
             # Whether a character is the last one is told by the whole list, even if that one is left out.
-            + encode(separator(form, character is last))
-            for character in kept
-        ]
-        ids += marked([token for part in body for token in part], extra.image_marks)
+            last = character is characters[-1]
+            part += encode(introduction(form, character)) + shown + encode(separator(form, last))
+        ids += marked(part, extra.image_marks)
     ids += encode("Describe ") + marked([extra.video] * form.video, extra.video_marks) + encode(":")
     if form.marks:
         ids.append(bos)
