@@ -18,27 +18,26 @@ from avmodels.engine.train import Batch
 from avmodels.metrics import knn
 from avmodels.snclr import data
 from avmodels.snclr.config import HeldOut, Probing
-from avmodels.snclr.encoder import Encoder
 
 # The numbers of neighbours that are reported.
 COUNTS = (10, 20, 100, 200)
 
 
-def nearest(encoder: Encoder, folder: Path, side: int, how: HeldOut, here: Accelerator) -> dict[str, float]:
+def nearest(network: nn.Module, folder: Path, side: int, how: HeldOut, here: Accelerator) -> dict[str, float]:
     """The percentage of the images of `folder`/val whose class their neighbours in `folder`/train vote for.
 
-    The protocol (weights, temperature, numbers of neighbours) is that of most papers; SNCLR published none.
-    Raises DataError where too many images cannot be read.
+    `network` is an encoder, or one with all it takes to train it. The protocol (weights, temperature, numbers of
+    neighbours) is that of most papers; SNCLR published none. Raises DataError where too many images cannot be read.
     """
     references, queries = (
-        represent(encoder, images.labelled(folder / part), side, how, here) for part in ("train", "val")
+        represent(network, images.labelled(folder / part), side, how, here) for part in ("train", "val")
     )
     return knn.accuracy(*references, *queries, COUNTS)
 
 
 @torch.inference_mode()
 def represent(
-    encoder: Encoder, pictures: list[Picture], side: int, how: HeldOut, here: Accelerator
+    network: nn.Module, pictures: list[Picture], side: int, how: HeldOut, here: Accelerator
 ) -> tuple[Tensor, Tensor]:
     """The representations (N, width) and labels (N,) of the readable pictures, on the CPU of every process."""
     mine = pictures[here.process_index :: here.num_processes]
@@ -51,7 +50,7 @@ def represent(
     for part in DataLoader(samples, batch_sampler=order, collate_fn=collate, num_workers=how.workers):
         if part["tensors"] is not None:
             with here.autocast():
-                rows = encoder.represent(part["tensors"]["image"].to(here.device))
+                rows = network(part["tensors"]["image"].to(here.device))
             parts.append((rows.float().cpu(), part["tensors"]["label"]))
     rows, labels = (torch.cat(tensors) for tensors in zip(*gather_object(parts), strict=True))
     limit(len(pictures) - len(rows), len(pictures), how.max_unreadable)

@@ -63,8 +63,11 @@ class SNCLR(nn.Module):
         ahead = [value.full_tensor() if isinstance(value, DTensor) else value for value in ahead]
         torch._foreach_lerp_(behind, ahead, 1 - momentum)  # pyright: ignore[reportPrivateImportUsage]
 
-    def forward(self, view1: Tensor, view2: Tensor) -> Views:
-        """Two views of the same images, (B, 3, H, W) each, normalised."""
+    def forward(self, view1: Tensor, view2: Tensor | None = None) -> Views | Tensor:
+        """Two views of the same images, (B, 3, H, W) each, normalised; or images alone, whose representations
+        (B, width) by the encoder it returns."""
+        if view2 is None:
+            return self.base_encoder.represent(view1)
         projection1, projection2 = projected(self.base_encoder, view1, view2)
         predictions = self.predictor(projection1), self.predictor(projection2)
         with torch.no_grad():

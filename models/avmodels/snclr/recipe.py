@@ -109,7 +109,7 @@ def pretraining(config: Pretraining, model: nn.Module, folder: Path) -> Task:
         units=(Block, Bottleneck),
         about=about(config),
         before=follow,
-        evaluate=(lambda _, here: evaluation.nearest(model.base_encoder, folder, side, how, here))
+        evaluate=(lambda _, here: evaluation.nearest(model, folder, side, how, here))
         if (folder / "val").is_dir()
         else None,
         best="knn10",
@@ -233,9 +233,7 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     if isinstance(config, Detection):
         held = coco.truth(folder, "val")
         return detection.judge(model, held, coco.scenes(held, folder, "val", False), config.training, here)
-    trunk = model.base_encoder if isinstance(model, SNCLR) else model
-    assert isinstance(trunk, Encoder)
-    return evaluation.nearest(trunk, folder, config.model.side, held_out(config), here)
+    return evaluation.nearest(model, folder, config.model.side, held_out(config), here)
 
 
 def held_out(config: Settings) -> HeldOut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,35 +19,55 @@ SHIFT, DRIFT = 8, 8
 def make(folder: Path, train: int, held_out: int) -> None:
     """Writes `folder`/{train,val}/SCENE/*.png, about so many frames; the scene is the class.
 
-    A scene has a shape and two colours, which its shots shift as another light would; no shot is in both parts.
+    A scene has a shape before a backdrop of stripes, and two colours, which its shots shift as another light would;
+    no shot is in both parts.
     """
     for part, (name, count) in enumerate((("train", train), ("val", held_out))):
         for shot in range(-(-count // FRAMES)):
-            scene = shot % SCENES
-            shape = scene % len(SHAPES)
-            place = folder / name / f"{scene:02}-{SHAPES[shape]}"
+            number = shot % SCENES
+            made = scene(number)
+            place = folder / name / f"{number:02}-{SHAPES[made.shape]}"
             place.mkdir(parents=True, exist_ok=True)
-            hues = np.random.default_rng([2, scene]).uniform(0, 180, 2)
-            for number, frame in enumerate(frames(shape, hues, np.random.default_rng([part, shot]))):
-                write(place / f"{shot:04}-{number:02}.png", frame)
+            for frame, picture in enumerate(frames(made, np.random.default_rng([part, shot]))):
+                write(place / f"{shot:04}-{frame:02}.png", picture)
 
 
-def frames(shape: int, hues: np.ndarray, draw: np.random.Generator) -> list[np.ndarray]:
-    """The frames (SIDE, SIDE, 3), uint8, of one shot: the shape in the second hue before the first. It turns once;
-    places, size, colours and light wander."""
-    shifted, start = hues + draw.normal(0, SHIFT, 2), draw.uniform(0, 2 * np.pi)
+class Scene(NamedTuple):
+    """What a scene's shots share: a shape, two hues in half degrees, and the stripes behind, in radians a pixel
+    along x and y."""
+
+    shape: int
+    hues: np.ndarray
+    stripes: np.ndarray
+
+
+def scene(number: int) -> Scene:
+    """The scene of a number, always the same."""
+    draw = np.random.default_rng([2, number])
+    angle, rate = draw.uniform(0, np.pi), draw.uniform(0.5, 1.6)
+    return Scene(
+        number % len(SHAPES), draw.uniform(0, 180, 2), rate * np.array([np.cos(angle), np.sin(angle)])
+    )
+
+
+def frames(scene: Scene, draw: np.random.Generator) -> list[np.ndarray]:
+    """The frames (SIDE, SIDE, 3), uint8, of one shot. The shape turns once, the stripes pass by; places, size,
+    colours and light wander."""
+    shifted, start = scene.hues + draw.normal(0, SHIFT, 2), draw.uniform(0, 2 * np.pi, 2)
+    across, down = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     made = []
-    for time, (x, y, size, light, *drift, left, right) in enumerate(wander(8, draw).T):
+    for time, (x, y, size, light, *drift) in enumerate(wander(6, draw).T):
         back, front = (
             colour(hue + DRIFT * by, value) for hue, by, value in zip(shifted, drift, (130, 210), strict=True)
         )
-        centre, radius = SIDE / 2 + 4 * np.array([x, y]), SIDE * (0.28 + 0.05 * size)
-        turn = start + 2 * np.pi * time / FRAMES
-        mask = shape_mask(shape, (SIDE, SIDE), centre, radius, turn)
+        centre, radius = SIDE / 2 + 4 * np.array([x, y]), SIDE * (0.24 + 0.04 * size)
+        turn, phase = start + 2 * np.pi * time / FRAMES
+        mask = shape_mask(scene.shape, (SIDE, SIDE), centre, radius, turn)
         share = mask[..., None].astype(np.float32) / 255
-        slope = np.linspace(left, right, SIDE)[:, None]
-        picture = (back * (1 - share) + front * share) * (1 + 0.15 * light + 0.1 * slope)
-        made.append((picture + draw.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8))
+        stripes = np.sin(scene.stripes[0] * across + scene.stripes[1] * down + phase)[..., None]
+        picture = back * (1 + 0.4 * stripes) * (1 - share) + front * share
+        noise = draw.normal(0, 4, picture.shape)
+        made.append((picture * (1 + 0.15 * light) + noise).clip(0, 255).astype(np.uint8))
     return made
 
 
