@@ -144,8 +144,8 @@ def figure(place: float, back: np.ndarray, draw: np.random.Generator) -> Figure:
 
 
 def background(draw: np.random.Generator) -> np.ndarray:
-    """A still picture that runs softly from colour to colour."""
-    coarse = (draw.uniform(0, 200, 3) + draw.uniform(-25, 25, (2, 2, 3))).astype(np.float32)
+    """A dark still picture that runs softly from colour to colour."""
+    coarse = (draw.uniform(0, 60, 3) + draw.uniform(-25, 25, (2, 2, 3))).astype(np.float32)
     return cv2.resize(coarse, (WIDE, HIGH), interpolation=cv2.INTER_LINEAR).clip(0, 255).astype(np.uint8)
 
 

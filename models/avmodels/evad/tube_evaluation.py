@@ -43,7 +43,7 @@ def test(
     images = np.array([keyframe.image for keyframe in keyframes])[rows.images]
     boxes = in_pixels(Boxes(images, rows.corners, rows.labels - 1, rows.scores), clips)
     truth = true_boxes(clips)
-    linked = linked_tubes(boxes, len(labels), SHORTEST[name])
+    linked = linked_tubes(boxes, SHORTEST[name])
     scores = {"frame_map_50": [frame_precision(truth, boxes, label, 0.5) for label in classes]}
     for threshold in VIDEO_THRESHOLDS:
         by_class = [video_precision(clips, linked, label, threshold) for label in classes]
@@ -78,7 +78,7 @@ def true_boxes(clips: list[Clip]) -> Boxes:
     )
 
 
-def linked_tubes(boxes: Boxes, classes: int, shortest: int) -> dict[str, list[FoundTube]]:
+def linked_tubes(boxes: Boxes, shortest: int) -> dict[str, list[FoundTube]]:
     """The tubes of every video and class."""
     frames: dict[tuple[str, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for row, (image, label) in enumerate(zip(boxes.images.tolist(), boxes.labels.tolist(), strict=True)):
