@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from avmodels import zoo
-from avmodels.data import sampling
+from avmodels.data import sampling, toy_actions
 from avmodels.data.clips import Video
 from avmodels.nn.attention import Attention
 from avmodels.videomae_v2 import data, masks

@@ -58,6 +58,7 @@ def show(
             eye, event = news.get()
             if isinstance(event, BaseException):
                 raise event
+            assert eye is not None  # only what is raised comes from the reading
             if event is None:
                 del seen[eye]
             else:
