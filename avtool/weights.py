@@ -141,3 +141,18 @@ def whole(path: Path, sha256: str) -> bool:
         path = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
     with path.open("rb") as file:
         return sha256 in ("", hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def imported(name: str, published: str) -> Path:
+    """The weights of the model library called `system/variant`, once imported.
+
+    Raises MissingError, naming the command that imports them and what is `published` where.
+    """
+    from avmodels.run import imported
+
+    path = imported(name)
+    if not path.is_file():
+        raise MissingError(
+            f"the weights of {name} are missing: avtool weights import {name} FILE ({published})"
+        )
+    return path

@@ -32,11 +32,15 @@ class Transformer(Section):
 
 
 class Network(Section):
-    """CLIP's towers, how patches are taken from them, and the projector over so many tags."""
+    """CLIP's towers, how patches are taken from them, and the projector over so many tags.
+
+    Towers that are not `frozen` learn from the captions too, from scratch where no weights start them.
+    """
 
     towers: Literal["vit-b-16", "vit-tiny"] = "vit-b-16"
     patches: Patches = "surgery"
     tags: int = Field(default=TAGS, gt=0)
+    frozen: bool = True
     projector: Annotated[Gated | Transformer, Field(discriminator="form")]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from avmodels.nn.clip_text import BASE, TextEncoder, TextSize
 from avmodels.tag_align.loss import Contrastive, MultiTag
 from avmodels.tag_align.projector import GatedSize, Projection, Projector, TransformerSize
+from avmodels.tag_align.prompts import embed_tokens
 from avmodels.tag_align.tower import ImageSize, ImageTower, Patches
 
 
@@ -51,8 +52,8 @@ class ImageEncoder(nn.Module):
 class TagAlign(nn.Module):
     """Embeds the patches of pictures, and words, in one space.
 
-    Only the projector and the two logit scales are trained: the towers and `label_embedding`, the table
-    (tags, embedding) of the tags' words, are not.
+    Only the projector and the two logit scales are trained: the towers (where they are `frozen`) and
+    `label_embedding`, the table (tags, embedding) of the tags' words, are not.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class TagAlign(nn.Module):
         projector: GatedSize | TransformerSize,
         tags: int = TAGS,
         patches: Patches = "surgery",
+        frozen: bool = True,
     ):
         super().__init__()
         embedding = size.text.embedding
@@ -71,19 +73,23 @@ class TagAlign(nn.Module):
         self.cl_loss = Contrastive()
         self.ce_loss = MultiTag()
         self.reset_projection()
-        for frozen in (self.clip_text_encoder, self.clip_image_encoder):
-            frozen.requires_grad_(False)
+        for tower in (self.clip_text_encoder, self.clip_image_encoder):
+            tower.requires_grad_(not frozen)
+        self.frozen = frozen
         self.label_embedding.requires_grad_(False)
 
     def reset_projection(self) -> None:
         """Starts the projector's projection where CLIP's is."""
         self.projector.clip_proj.load_state_dict(self.clip_image_encoder.clip_proj.state_dict())
 
-    def forward(self, image: Tensor) -> Tensor:
-        """image (B, 3, H, W), normalised -> embeddings of its patches, (B, h, w, embedding), not normalised."""
-        with torch.no_grad():
+    def forward(self, image: Tensor, tokens: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """image (B, 3, H, W), normalised -> embeddings of its patches, (B, h, w, embedding), not normalised; and,
+        given tokens (B, context), those of the sentences, (B, embedding)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             patches = self.clip_image_encoder(image)
-        return self.projector(patches)
+            text = None if tokens is None else embed_tokens(self.clip_text_encoder, tokens)
+        projected = self.projector(patches)
+        return projected if text is None else (projected, text)
 
 
 def optimiser_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

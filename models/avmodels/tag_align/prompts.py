@@ -39,7 +39,6 @@ def embed_words(encoder: TextEncoder, words: Sequence[str], template: str) -> Te
     return embed_tokens(encoder, tokenize(sentences)).unflatten(0, (len(words), -1)).mean(1)
 
 
-@torch.no_grad()
 def embed_tokens(encoder: TextEncoder, tokens: Tensor) -> Tensor:
     """tokens (n, context) -> (n, embedding), short sentences beside short ones so that little is padded."""
     order = tokens.argmax(-1).argsort()

@@ -20,7 +20,7 @@ from avmodels.tag_align.config import RECIPES, Alignment, Gated, Transformer
 from avmodels.tag_align.lists import read_pairs, tag_words
 from avmodels.tag_align.model import SIZES, TagAlign, optimiser_groups
 from avmodels.tag_align.projector import GatedLayer, GatedSize, TransformerSize
-from avmodels.tag_align.prompts import embed_tokens, embed_words
+from avmodels.tag_align.prompts import embed_words
 
 __all__ = [
     "RECIPES",
@@ -42,7 +42,7 @@ WINDOW = 448
 def build(config: Alignment) -> TagAlign:
     """The network of a configuration, with random weights."""
     how = config.model
-    return TagAlign(SIZES[how.towers], projector_size(config), how.tags, how.patches)
+    return TagAlign(SIZES[how.towers], projector_size(config), how.tags, how.patches, how.frozen)
 
 
 def projector_size(config: Alignment) -> GatedSize | TransformerSize:
@@ -84,7 +84,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
 
     The words of the tags are those of `folder`/tags.csv. Raises ConfigError where no weights give the towers.
     """
-    if init is None and not resume:
+    if init is None and not resume and config.model.frozen:
         raise ConfigError("the projector is trained on CLIP's frozen towers: give CLIP's weights with --init")
     here = processes.accelerator(config.training.precision)
     seed_generators(config.training.seed)
@@ -92,6 +92,7 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
     pairs = read_pairs([folder / source for source in config.data.sources], config.model.tags)
     if init is not None:
         start(model, init)
+    if config.objectives.tags and not resume:
         words = tag_words(folder / "tags.csv", config.model.tags)
         model.label_embedding.data.copy_(embed_words(model.clip_text_encoder, words, config.data.template))
     task = Task(
@@ -113,9 +114,11 @@ def loss(config: Alignment) -> Callable[[nn.Module, Batch], Tensor]:
 
     def objective(model: nn.Module, batch: Batch) -> Tensor:
         own = inner(model)
-        image = model(batch["image"]).mean((1, 2))
-        text = embed_tokens(own.clip_text_encoder, batch["tokens"])
+        patches, text = model(batch["image"], batch["tokens"])
+        image = patches.mean((1, 2))
         contrastive = share.contrastive * own.cl_loss(image, text)
+        if not share.tags:
+            return contrastive
         return contrastive + share.tags * own.ce_loss(image, own.label_embedding, batch["present"])
 
     return objective

@@ -88,7 +88,7 @@ def test_every_configuration_builds_at_its_cost(variant: str) -> None:
         ("data.speeds=[0, 1]", "greater than 0"),
         ("data.views=1", "one view has no partners"),
         ("data.side=40", "cannot be cut from short"),
-        ("sound.high=5000", "do not fit a rate of 8000"),
+        ("sound.high=9000", "do not fit a rate of 16000"),
         ("training.parallel=fsdp", "ddp"),
         ("loss.affinty=ratio", "did you mean affinity"),
     ],
@@ -148,8 +148,10 @@ def test_ratio_comes_before_attention() -> None:
 
 @pytest.mark.slow
 def test_two_processes_do_what_one_does(events: Path, tmp_path: Path) -> None:
-    run.train(SYSTEM, small(), events, tmp_path / "one")
-    run.train(SYSTEM, small("training.batch=2"), events, tmp_path / "two", processes=2)
+    # Adam's first steps follow the signs of gradients, rounded or not: a small rate keeps that from growing.
+    slow = "optimiser.lr=1e-6"
+    run.train(SYSTEM, small(slow), events, tmp_path / "one")
+    run.train(SYSTEM, small(slow, "training.batch=2"), events, tmp_path / "two", processes=2)
     one, two = (
         [(r["loss"], r["grad_norm"]) for r in records(tmp_path / name) if "loss" in r]
         for name in ("one", "two")
@@ -207,8 +209,8 @@ def test_torchvisions_weights_start_the_encoder_of_sight(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_tiny_matches_sounds_and_motions(tmp_path: Path) -> None:
-    toy.make(SYSTEM, tmp_path / "events", 96, 96)
-    config = zoo.load(SYSTEM, "tiny")
+    toy.make(SYSTEM, tmp_path / "events", 256, 64)
+    config = zoo.load(SYSTEM, "tiny", ("training.epochs=15",))
     run.train(SYSTEM, config, tmp_path / "events", tmp_path / "run")
     told = run.evaluate(SYSTEM, config, tmp_path / "run/model.safetensors", tmp_path / "events", tmp_path)
-    assert told["v2a_MdR"] < 24 and told["a2v_MdR"] < 24  # chance is 48
+    assert told["v2a_MdR"] < 20 and told["a2v_MdR"] < 20  # chance is 32
