@@ -14,7 +14,7 @@ from avmodels.engine import config as configs
 from avmodels.engine.config import Config
 from avmodels.errors import ConfigError, WeightsError
 
-SYSTEMS = ("evad", "groupmixformer", "snclr", "speed-coaug", "tvts-v2", "uni-ad", "videomae-v2")
+SYSTEMS = ("evad", "groupmixformer", "snclr", "speed-coaug", "tag-align", "tvts-v2", "uni-ad", "videomae-v2")
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def recipe(system: str) -> Any:
 
     It offers RECIPES (schemas by recipe), build(config), load(model, config, path), about(config),
     published_gmacs(config), example_input(config), train(...), evaluate(...), and where it makes sense
-    features(...), and published(state) where our names differ from the published ones. Raises ConfigError for
-    another name.
+    features(...), published(state) where our names differ from the published ones, and counted(model), the part
+    whose cost is the same for all inputs of a size. Raises ConfigError for another name.
     """
     if system not in SYSTEMS:
         raise ConfigError(f"no system is called {system!r}{_near(system, SYSTEMS)}")
@@ -120,9 +120,10 @@ def summary(name: str) -> Summary:
     config = load(system, variant)
     with torch.device("meta"):
         model = recipe(system).build(config).to("meta").eval()
+    counted = getattr(recipe(system), "counted", lambda model: model)(model)
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        model(*recipe(system).example_input(config))
+        counted(*recipe(system).example_input(config))
     shapes = {name: list(parameter.shape) for name, parameter in model.state_dict().items()}
     return Summary(
         shapes,

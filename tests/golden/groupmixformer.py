@@ -16,6 +16,7 @@ from avmodels.engine.judging import accuracy
 from avmodels.groupmixformer import checkpoint, cost, data, descent, loss
 from avmodels.groupmixformer.attention import Block, heads, linear_attention, shares
 from avmodels.groupmixformer.config import Steepness
+from avmodels.groupmixformer.fold import folded
 from avmodels.groupmixformer.model import SIZES, Backbone, Classifier, Size, Trunk, drop_path_rates
 from tests.golden.__main__ import differing_keys
 from tests.golden.case import Case
@@ -130,6 +131,8 @@ def network(case: Case) -> Outputs:
     output = model(image)
     if isinstance(model, Classifier):
         got |= {"pooled": model.features(image), "logits": output}
+    for ours, theirs in zip(folded(model).maps(image), model.maps(image), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-4)
     return got
 
 

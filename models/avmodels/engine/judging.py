@@ -62,7 +62,7 @@ def judge(
 
 def accuracy(scores: Tensor, labels: Tensor) -> dict[str, float]:
     """top1 and top5 of scores (n, classes) and labels (n,), in percent, summed over the n."""
-    ours, truth = scores.float().cpu().numpy(), labels.cpu().numpy()
+    ours, truth = scores.detach().float().cpu().numpy(), labels.cpu().numpy()
     return {f"top{k}": 100.0 * float(hits(ours, truth, k).sum()) for k in (1, 5)}
 
 

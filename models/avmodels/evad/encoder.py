@@ -125,7 +125,9 @@ class WeighingAttention(Attention):
 
 def _tile(queries: Tensor, keys: Tensor, values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Attention of some queries, and its mean over heads, summed over queries with weights: (B, N)."""
-    with torch.autocast(queries.device.type, enabled=False):
+    # Tensors without data, of which only the cost is counted, have no autocast of their own.
+    kind = "cpu" if queries.is_meta else queries.device.type
+    with torch.autocast(kind, enabled=False):
         attention = (queries @ keys.transpose(-2, -1)).softmax(-1)
         weighed = (weights @ attention.detach()).mean(1)
         return attention.to(values.dtype) @ values, weighed

@@ -49,7 +49,7 @@ class Proposals(nn.Module):
         """sizes (B, 2), height and width of the clips -> boxes (B, P, 4), x1 y1 x2 y2 in their pixels, and
         features (B, P, width)."""
         boxes = box_convert(self.boxes.weight, "cxcywh", "xyxy") * sizes.flip(1).repeat(1, 2)[:, None]
-        return boxes, self.features.weight.expand(len(sizes), -1, -1)
+        return boxes, self.features.weight.repeat(len(sizes), 1, 1)
 
 
 class DynamicInteraction(nn.Module):

@@ -64,6 +64,8 @@ def pool(levels: list[Tensor], boxes: Tensor, cells: int, samples: int) -> Tenso
     rows = indexed(boxes.float())
     which = level_of(rows[:, 1:])
     pooled = levels[0].new_zeros(len(rows), levels[0].shape[1], cells, cells)
+    if rows.is_meta:  # without data no box has a level; the shape is all there is
+        return pooled
     for number, (level, x) in enumerate(zip(LEVELS, levels, strict=True)):
         here = (which == number).nonzero().squeeze(1)
         align = RoIAlign(cells, 1 / 2**level, samples, aligned=True)

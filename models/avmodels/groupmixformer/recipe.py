@@ -21,11 +21,22 @@ from avmodels.groupmixformer import ade20k, checkpoint, coco, cost, data, descen
 from avmodels.groupmixformer.attention import Block
 from avmodels.groupmixformer.config import RECIPES, Classification, Detection, Segmentation
 from avmodels.groupmixformer.detection import DETECTORS
+from avmodels.groupmixformer.fold import folded
 from avmodels.groupmixformer.loss import segmentation_loss, soft_cross_entropy
 from avmodels.groupmixformer.model import Backbone, Classifier
 from avmodels.groupmixformer.segmentation import Segmenter
 
-__all__ = ["RECIPES", "about", "build", "evaluate", "example_input", "load", "published_gmacs", "train"]
+__all__ = [
+    "RECIPES",
+    "about",
+    "build",
+    "counted",
+    "evaluate",
+    "example_input",
+    "load",
+    "published_gmacs",
+    "train",
+]
 
 SYSTEM = "groupmixformer"
 Settings = Classification | Segmentation | Detection
@@ -177,18 +188,23 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     load(model, config, path)
     model.to(here.device).eval()
     if isinstance(config, Classification):
+        assert isinstance(model, Classifier)
         held_out = imagenet.labelled(folder, "val", config.model.classes)
-        return judge(model, held_out, data.test_reader(config.data), recognised, training, here)
+        return judge(folded(model), held_out, data.test_reader(config.data), recognised, training, here)
     if isinstance(config, Segmentation):
         held_out = ade20k.scenes(folder, "validation")
         return ade20k.evaluate(model, held_out, config.data, config.model.classes, training, here)
     return coco.evaluate(model, coco.Objects(folder, "val", config.model.classes), training, here)
 
 
-def example_input(config: Settings) -> tuple[Any, ...]:
-    """Arguments of the network's forward for one image, without data, for counting its cost."""
-    image = torch.empty(3, config.data.side, config.data.side, device="meta")
-    return ([image],) if isinstance(config, Detection) else (image[None],)
+def counted(model: nn.Module) -> nn.Module:
+    """The part of a network whose cost is the same for all images of a size: a detector's backbone and pyramid."""
+    return model.backbone if isinstance(model, MaskRCNN | RetinaNet) else model
+
+
+def example_input(config: Settings) -> tuple[Tensor]:
+    """An image without data, for counting the cost of what is `counted`."""
+    return (torch.empty(1, 3, config.data.side, config.data.side, device="meta"),)
 
 
 def published_gmacs(config: Settings) -> float:
