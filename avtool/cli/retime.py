@@ -14,7 +14,8 @@ from avtool.errors import Findings, UsageError
 from avtool.timeline import SECOND
 from avtool.tracks.mux import refuse_input
 
-FORMATS: tuple[Literal["srt", "vtt", "ass"], ...] = ("srt", "vtt", "ass")
+Format = Literal["srt", "vtt", "ass"]
+FORMATS: tuple[Format, ...] = ("srt", "vtt", "ass")
 
 
 def retime(
@@ -41,7 +42,7 @@ def retime(
     path = output or script.with_name(
         f"{script.stem}.retimed{script.suffix if script.suffix in ('.vtt', '.ass') else '.srt'}"
     )
-    format = next((one for one in FORMATS if path.suffix.lower() == f".{one}"), None)
+    format: Format | None = next((one for one in FORMATS if path.suffix.lower() == f".{one}"), None)
     if format is None:
         raise UsageError(f"-o {path}: a script is retimed into .srt, .vtt or .ass; choose one of these")
     refuse_input(path, script, old, new)
