@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avtool.timeline import Description, Span
+
 if TYPE_CHECKING:
+    from avtool.cast import Cast
     from avtool.perception import Progress
+    from avtool.schedule import Dropped
     from avtool.settings import Settings
+    from avtool.timeline import Film
     from avtool.tracks.script import Script
 
 
@@ -90,4 +96,34 @@ def describe(
         findings=findings,
         settings=seen.settings,
         weights={name: weight.sha256 for name, weight in index().items() if name in seen.weights},
+        waiting=waiting(plan.dropped, film, seen.cast, seen.settings),
     )
+
+
+def waiting(
+    dropped: Sequence[Dropped], film: Film, cast: Cast | None, settings: Settings
+) -> list[Description]:
+    """What of `dropped` only lacks a pause and breaks no rule of wording, the worthiest first."""
+    from avtool.narrate import style
+    from avtool.schedule import needed
+
+    candidates = sorted(
+        (one.candidate for one in dropped if one.cramped), key=lambda one: (-one.worth, one.event)
+    )
+    cues = [
+        Description(
+            id=f"ex-{number:04}",
+            span=Span(one.event.start, one.event.start + needed(one.text, settings.rate, settings)),
+            text=one.text,
+            represents=one.represents,
+            confidence=one.confidence,
+            facts=one.facts,
+            event=one.event,
+            language=settings.language,
+        )
+        for number, one in enumerate(candidates, 1)
+    ]
+    findings = style.check(cues, film, cast, settings)
+    # The rules of time (AD1..) are those of pauses, which it does not need.
+    broken = {one.cue for one in findings if one.severity == "E" and one.rule >= "AD2"}
+    return [cue for cue in cues if cue.id not in broken]

@@ -28,6 +28,7 @@ from avtool.timeline import SECOND, Candidate, Description, Gap, Shot, Span, clo
 GRID = 200_000  # microseconds between possible starts
 CUE_EVERY = 12 * SECOND  # from one description to the next in professional TV work (median)
 FOREVER = 10**15  # microseconds
+NO_PAUSE = "no pause near"  # how the reason of what is cramped begins
 FILL_WINDOW = 120 * SECOND  # of AD112
 
 Takes = Callable[[str, float, str], int]  # microseconds to say a text at words a minute in a language
@@ -41,10 +42,11 @@ FAST = 0.15  # said at `rate_max`
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The worthiest candidate of a group of which nothing is spoken, and why."""
+    """The worthiest candidate of a group of which nothing is spoken, and why; `cramped`: for want of a pause."""
 
     candidate: Candidate
     reason: str
+    cramped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +214,11 @@ def _dropped(
             return f"the pauses near {at} are full enough without it"
         parts = [part for room in _meeting(rooms, near) if (part := room.clip(near))]
         if not parts:
-            return f"no pause near {at}"
+            return f"{NO_PAUSE} {at}"
         needs = min(needed(candidate.text, settings.rate_max, settings, takes) for candidate in group)
         has = max(part.duration for part in parts)
         if needs > has:
-            return (
-                f"no pause near {at} is long enough: needs {needs / SECOND:.1f} s, has {has / SECOND:.1f} s"
-            )
+            return f"{NO_PAUSE} {at} is long enough: needs {needs / SECOND:.1f} s, has {has / SECOND:.1f} s"
         around = [place for place in kept if near.start - memory < place.start < near.end + memory]
         for place in around:
             if claims(candidates[place.candidate]) & frozenset().union(*map(claims, group)):
@@ -232,4 +232,8 @@ def _dropped(
     for candidate in candidates:
         if candidate.group not in told:
             groups[candidate.group].append(candidate)
-    return [Dropped(max(group, key=lambda one: one.worth), reason(group)) for group in groups.values()]
+    return [
+        Dropped(max(group, key=lambda one: one.worth), why, why.startswith(NO_PAUSE))
+        for group in groups.values()
+        for why in [reason(group)]
+    ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from avtool.tracks.voice import Voice
 
 ENDS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
+LATER = "ad-extended.srt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ def speak(
     seen: Perception,
     folder: Path,
     *,
+    waiting: Sequence[Description] = (),
+    source: Path | None = None,
     audio_track: int | None = None,
     mux: bool = False,
     hls: bool = False,
@@ -46,7 +49,8 @@ def speak(
     """Say `cues` over the film of `seen` and write to `folder` the narration, the gain curve and the described mix.
 
     With `mux` also the film with the description as tracks of its own, with `hls` the same for streaming, with
-    `extended` a longer version of the film that waits for what found no room.
+    `extended` a longer version of the film that waits for what found no room, and for `waiting`, the first of it
+    first. `source` is the script's own file, which is not written over.
 
     Raises UsageError for a text or a setting that cannot be, MissingError where the voice is not installed,
     MediaError where the film's sound cannot be read, ResourceError where the disk is full.
@@ -59,8 +63,10 @@ def speak(
     film, settings = seen.source, seen.settings
     stream = audio.choose(film, audio_track)
     layout = sound.layout(stream)
-    names = {kind: folder / f"{film.path.stem}.{settings.language}.{end}" for kind, end in ENDS.items()}
+    names = {kind: _named(seen, folder, end) for kind, end in ENDS.items()}
     muxed = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
+    for path in (*names.values(), _named(seen, folder, LATER)):
+        muxing.refuse_input(path, film.path, *([source] if source else []))
     muxing.require_space(muxed, film.duration // 40 + (mux + hls) * film.path.stat().st_size)
 
     narrator = voice(seen)
@@ -91,20 +97,29 @@ def speak(
         segments = folder / f"{film.path.stem}.hls"
         streaming.write(film, stream, names["mix"], said, settings.language, segments)
         voiced.files.append(segments / "master.m3u8")
-    return _extend(voiced, seen, stream, levels, folder) if extended else voiced
+    if not extended:
+        return voiced
+    held = narrator.say([cue.text for cue in waiting], settings.rate)
+    late = [fit.Unspoken(cue, "no pause to say it in", held[cue.text]) for cue in waiting]
+    return _extend(voiced, late, seen, stream, levels, folder)
 
 
 def _extend(
-    voiced: Voiced, seen: Perception, stream: AudioStream | None, levels: Levels, folder: Path
+    voiced: Voiced,
+    late: Sequence[Unspoken],
+    seen: Perception,
+    stream: AudioStream | None,
+    levels: Levels,
+    folder: Path,
 ) -> Voiced:
-    """`voiced` with the extended version, if anything asks for one."""
+    """`voiced` with the extended version, if what it left out or `late` asks for one."""
     from avtool.tracks import ducking, longer, mix, sound, subtitles, timemap
     from avtool.tracks import extended as extending
 
     film, settings = seen.source, seen.settings
     speech = seen.speech if stream else []
     stops, left = extending.plan(
-        voiced.unspoken, voiced.spoken, speech, seen.shots, levels.programme, seen.span, settings
+        [*voiced.unspoken, *late], voiced.spoken, speech, seen.shots, levels.programme, seen.span, settings
     )
     if not stops:
         return replace(voiced, unspoken=left)
@@ -118,7 +133,7 @@ def _extend(
         dialogue=[span for one in levels.dialogue if (span := times.span(one))],
     )
     path = folder / f"{film.path.stem}.extended.mkv"
-    script = folder / f"{film.path.stem}.{settings.language}.ad-extended.srt"
+    script = _named(seen, folder, LATER)
     moved = folder / f"{film.path.stem}.timemap.json"
     sounding = path.with_suffix(".m4a")
     measured = mix.described(
@@ -139,6 +154,10 @@ def _extend(
         [*voiced.files, path, sounding, script, moved],
         [stop.spoken for stop in stops],
     )
+
+
+def _named(seen: Perception, folder: Path, end: str) -> Path:
+    return folder / f"{seen.source.path.stem}.{seen.settings.language}.{end}"
 
 
 def voice(seen: Perception) -> Voice:

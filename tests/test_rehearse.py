@@ -7,7 +7,7 @@ from pathlib import Path
 from avtool import schedule
 from avtool.rehearse import Rehearsal
 from avtool.settings import Settings
-from avtool.timeline import SECOND, Candidate, Fact, Gap, Shot, Span
+from avtool.timeline import SECOND, Candidate, Fact, Film, Gap, Shot, Span
 from tests.tracks.voices import toned
 
 RULES = Settings()
@@ -43,6 +43,18 @@ def test_a_shorter_candidate_takes_the_place_of_one_that_the_voice_takes_too_lon
     assert cue.text == short.text
     clip = toned(tmp_path).say([cue.text], RULES.rate)[cue.text]
     assert clip.duration <= cue.span.duration
+
+
+def test_what_only_lacks_a_pause_waits_for_an_extended_version():
+    from avtool.describe import waiting
+
+    past = candidate("He walked away.", 2, 41)
+    poor, rich = candidate("A cat.", 0, 40), candidate("A man lifts a lantern.", 1, 40)
+    plan = schedule.plan([poor, rich, past], [gap(0, 0, 5)], SHOTS, RULES)
+    assert all(one.cramped for one in plan.dropped)
+    film = Film(Path("film.mp4"), WHOLE, shots=SHOTS)
+    late = waiting(plan.dropped, film, None, RULES)
+    assert [cue.text for cue in late] == [rich.text, poor.text], "worthiest first; what breaks a rule never"
 
 
 def test_what_the_voice_cannot_say_is_dropped_with_the_reason(tmp_path: Path):

@@ -110,6 +110,16 @@ def test_the_extended_version_is_longer_by_its_map(told: dict, folder: Path):
     assert longer.duration > probe(FILM).duration + 2 * SECOND
 
 
+def test_a_script_is_never_written_over(told: dict, folder: Path, capsys: pytest.CaptureFixture[str]):
+    script = folder / "out" / "the-quiet-street.en.ad-voiced.ttml"
+    before = script.read_bytes()
+    assert (
+        run(["voice", str(script), str(FILM), "--work", str(folder / "work"), "-o", str(script.parent)]) == 2
+    )
+    assert "is the input itself" in capsys.readouterr().err
+    assert script.read_bytes() == before
+
+
 def test_a_receiver_gets_a_script_that_conforms(told: dict, folder: Path):
     assert ttml.validate(folder / "out" / "the-quiet-street.en.ad-voiced.ttml") == []
     assert all(Path(file).is_file() for file in told["files"])

@@ -102,7 +102,14 @@ def describe(
         if spoken:
             seen = open_film(film, **{**asked, "force": False})
             done = speak(
-                script.descriptions, seen, files[0].parent, audio_track=audio_track, mux=mux, hls=hls
+                script.descriptions,
+                seen,
+                files[0].parent,
+                waiting=script.waiting,
+                audio_track=audio_track,
+                mux=mux,
+                hls=hls,
+                extended=extended,
             )
             show(done, film, json, quiet)
 

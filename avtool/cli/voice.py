@@ -80,7 +80,14 @@ def voice(
             progress=tell,
         )
         done = speak(
-            cues, seen, output or film.parent, audio_track=audio_track, mux=mux, hls=hls, extended=extended
+            cues,
+            seen,
+            output or film.parent,
+            source=script,
+            audio_track=audio_track,
+            mux=mux,
+            hls=hls,
+            extended=extended,
         )
     show(done, film, json, quiet)
     if done.unspoken:

@@ -51,14 +51,17 @@ def plan(
     whole: Span,
     settings: Settings,
 ) -> tuple[list[Stop], list[Unspoken]]:
-    """Where the film waits for what of `unspoken` only lacks time, and what is left out all the same."""
+    """Where the film waits for what of `unspoken` only lacks time, and what is left out all the same.
+
+    The first of `unspoken` has the first choice.
+    """
     pauses = free(speech, whole, settings)
     busy = [one.cue.span.grow(AIR, AIR) for one in spoken]
     points = _points(shots, programme, pauses)
     early, late = round(settings.early * SECOND), round(settings.late * SECOND)
     stops: list[Stop] = []
     left: list[Unspoken] = []
-    for one in sorted(unspoken, key=lambda one: one.cue.span):
+    for one in unspoken:
         reach = one.cue.span.start - early, one.cue.span.start + late
         rooms = [part for pause in pauses for part in complement(busy, pause)] if one.clip else []
         stop = one.clip and (

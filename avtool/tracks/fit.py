@@ -53,21 +53,34 @@ def fit(
     spacing, early, late = (
         round(seconds * SECOND) for seconds in (settings.spacing, settings.early, settings.late)
     )
+
+    def reach(cue: Description) -> Span:
+        return Span(cue.span.start - early, cue.span.start + late)
+
+    # Those that cannot fit at the usual rate are hurried in one go: starting a voice takes longer than a sentence.
+    tight = [
+        cue.text
+        for cue in written
+        if _nearest(cue.span.start, clips[cue.text].duration, reach(cue), room) is None
+    ]
+    hurried = voice.say(tight, rates[-1])
     spoken: list[Spoken] = []
     ready = whole.start
     for number, cue in enumerate(written):
         following = written[number + 1].span.start - spacing if number + 1 < len(written) else whole.end
-        reach = Span(cue.span.start - early, cue.span.start + late)
         for end, rate in [(following, rates[0]), (following, rates[-1]), (whole.end, rates[-1])]:
-            clip = clips[cue.text] if rate == rates[0] else voice.say([cue.text], rate)[cue.text]
-            start = _nearest(cue.span.start, clip.duration, reach, _after(room, ready, end))
+            if rate == rates[0]:
+                clip = clips[cue.text]
+            else:
+                clip = hurried.get(cue.text) or voice.say([cue.text], rate)[cue.text]
+            start = _nearest(cue.span.start, clip.duration, reach(cue), _after(room, ready, end))
             if start is not None:
                 span = Span(start, start + clip.duration)
                 spoken.append(Spoken(replace(cue, span=span), clip, rate))
                 ready = span.end + spacing
                 break
         else:
-            near = [part for part in _after(room, ready, whole.end) if reach.overlap(part)]
+            near = [part for part in _after(room, ready, whole.end) if reach(cue).overlap(part)]
             clip = clips[cue.text]
             unspoken.append(Unspoken(cue, _why(cue, clip, near, whole), clip))
     return spoken, unspoken

@@ -16,6 +16,7 @@ from avtool.media.probe import AudioStream, Probe
 from avtool.timeline import SECOND, Description
 from avtool.tracks import sound, webvtt
 from avtool.tracks.files import notice
+from avtool.tracks.mux import LANGUAGES
 from avtool.workspace import cannot_write
 
 PICTURE, SOUND = ("h264", "hevc"), ("aac", "ac3", "eac3")  # what Apple's authoring rules let into fMP4
@@ -109,6 +110,7 @@ def _signalled(master: str, film: Probe, stream: AudioStream | None, language: s
     if told is None:
         raise MediaError(f"{film.path} cannot be streamed: ffmpeg wrote no variant")
     layout = sound.CHANNELS[sound.layout(stream)]
+    tags = {three: two for two, three in LANGUAGES.items()}  # the playlist's are of BCP 47: the shortest
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", "#EXT-X-INDEPENDENT-SEGMENTS"]
     if stream:
         lines.append(
@@ -116,7 +118,7 @@ def _signalled(master: str, film: Probe, stream: AudioStream | None, language: s
                 "AUDIO",
                 AUDIO_GROUP,
                 "Original",
-                stream.language or language,
+                tags.get(stream.language or "", stream.language) or language,
                 "main",
                 True,
                 None,

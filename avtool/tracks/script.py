@@ -27,7 +27,8 @@ SCHEMA = "avtool.script/1"
 class Script:
     """What is said of `film`, on what grounds, and what is left out.
 
-    `weights` names the weights that perceived it, each with the hash of its file.
+    `weights` names the weights that perceived it, each with the hash of its file. `waiting` is what only lacks a
+    pause, the worthiest first: an extended version waits for it.
     """
 
     film: Film
@@ -35,6 +36,7 @@ class Script:
     findings: list[Finding] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
     weights: dict[str, str] = field(default_factory=dict)
+    waiting: list[Description] = field(default_factory=list)
 
     @property
     def descriptions(self) -> list[Description]:

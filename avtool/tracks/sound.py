@@ -80,6 +80,7 @@ def blocks(film: Probe, stream: AudioStream | None, layout: str) -> Iterator[np.
             block.reshape(-1)[: len(read)] = read
             yield block
             left -= wanted
+        process.stdout.read()  # a sample too many, by rounding, must not stop ffmpeg at its last word
 
 
 def encode(

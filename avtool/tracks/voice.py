@@ -20,9 +20,9 @@ from avtool.tracks.loudness import REFERENCE, level
 from avtool.tracks.sound import RATE
 from avtool.workspace import replacing
 
-SILENCE = 10 ** (-45 / 20)  # dBFS: quieter ends of a clip are cut off (spec 3.1)
+SILENCE = 10 ** (-45 / 20)  # of a clip's peak: quieter ends are cut off (spec 3.1)
 EDGE = RATE // 100  # samples kept beyond the first and last that are heard: consonants begin softly
-BATCH = 64  # texts that an engine is given at a time
+BATCH = 256  # texts that an engine is given at a time
 LOUDEST = 10 ** (-3 / 20)  # peak of a clip (spec 5.2)
 
 
@@ -90,6 +90,7 @@ def _clean(wav: Path, text: str) -> np.ndarray:
         raise MediaError(f"the voice wrote silence for {text!r}; say it in other words")
     sound = sound[max(0, heard[0] - EDGE) : heard[-1] + EDGE]
     sound = sound * 10 ** ((REFERENCE - level(sound)) / 20)
+    # Few voices have such peaks; those are rounded off.
     return np.tanh(sound / LOUDEST) * LOUDEST if np.abs(sound).max() > LOUDEST else sound
 
 

@@ -146,7 +146,7 @@ def test_streaming_signals_the_description(film: Path, mix: Path, folder: Path):
     for line in (described, text):
         assert 'CHARACTERISTICS="public.accessibility.describes-video"' in line
         assert "DEFAULT=NO,AUTOSELECT=YES" in line
-    assert "DEFAULT=YES" in main and 'LANGUAGE="fra"' in main
+    assert "DEFAULT=YES" in main and 'LANGUAGE="fr"' in main
     (variant,) = [line for line in master if line.startswith("#EXT-X-STREAM-INF:")]
     group = described.split('GROUP-ID="')[1].split('"')[0]
     assert f'AUDIO="{group}"' in variant and f'GROUP-ID="{group}"' in main
