@@ -108,7 +108,17 @@ def detect(
     _ = seen.source.picture
     if path is None:
         return _by_tracks(seen)
+    return by_network(seen, path, short_side, precision, progress)
 
+
+def by_network(
+    seen: Perception,
+    path: Path,
+    short_side: int | None = None,
+    precision: Literal["bf16", "fp32"] = "bf16",
+    progress: Progress | None = None,
+) -> Detections:
+    """What EVAD with the weights at `path` sees, from the film's workspace where it is there already."""
     from avmodels import zoo
     from avmodels.evad.actions import labels_of
 
@@ -116,21 +126,29 @@ def detect(
     if short_side is not None:
         recipe = recipe.model_copy(update={"data": recipe.data.model_copy(update={"short_side": short_side})})
     labels = labels_of(path, recipe)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     cuts = [shot.span.start for shot in seen.shots]
-    key = seen.key("detections", digest, cuts, recipe.data.short_side, precision)
+    key = seen.key("detections", digest(path), cuts, recipe.data.short_side, precision)
     people = seen.work.load("detections", key, Person)
     planned = windows(seen.span, seen.shots, _offsets(recipe))
     if people is None:
         people = _watch(seen, planned, recipe, path, labels, precision, progress)
         seen.work.save("detections", key, people, weights=str(path))
-    by = f"EVAD with the weights {path}, which know {len(labels)} actions ({', '.join([*labels.values()][:3])} ...)"
+    some = ", ".join([*labels.values()][:3])
+    by = f"EVAD with the weights {path}, which know {len(labels)} actions ({some} ...)"
     return Detections(seen.source, seen.span, by, labels, tuple(one.time for one in planned), people)
 
 
+def digest(path: Path) -> str:
+    """The hash of a weights file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def choose(weights: str | None) -> Path | None:
-    """The weights file to use; None is the embedded detector. Raises MissingError where it is not there."""
+    """The weights file to use; None is the embedded detector.
+
+    Raises MissingError where it is not there, UsageError for a checkpoint that was not imported.
+    """
     from avmodels import run
 
     if weights == EMBEDDED:
@@ -142,6 +160,8 @@ def choose(weights: str | None) -> Path | None:
     if not path.is_file():
         how = f": avtool weights import {weights} FILE" if weights.startswith("evad/") else ""
         raise MissingError(f"there are no weights at {path}{how}")
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path} is not imported: avtool weights import evad/VARIANT {path}")
     return path
 
 

@@ -238,14 +238,27 @@ class Perception:
     def actions(self) -> list[Action]:
         found = self.work.load("actions", self._actions_key(), Action)
         if found is None:
+            from avtool import detect
+            from avtool.narrate import ava
             from avtool.perceive.actions import act
 
             found = act(self.crowd, self.shots, self.speech if self.source.audio else None)
+            if (network := detect.choose(None)) is not None:
+                seen = detect.by_network(self, network, progress=self._progress)
+                found = sorted(
+                    [*found, *ava.actions(seen, self.crowd.people, self.shots)],
+                    key=lambda action: (action.span, action.track, action.verb),
+                )
             self.work.save("actions", self._actions_key(), found)
         return found
 
     def _actions_key(self) -> str:
-        return self.key("actions", self._sight_key("people"), self._speech_key())
+        from avtool import detect
+
+        network = detect.choose(None)
+        return self.key(
+            "actions", self._sight_key("people"), self._speech_key(), network and detect.digest(network)
+        )
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""

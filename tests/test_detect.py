@@ -19,7 +19,7 @@ from avtool.cli import main
 from avtool.detect import WINDOWS, Detections, Person, Watcher, at, choose, detect, linked, windows
 from avtool.errors import MissingError, UsageError
 from avtool.narrate import ava
-from avtool.timeline import SECOND, Shot, Span, Track
+from avtool.timeline import SECOND, Action, Shot, Span, Track
 
 SIZE = (96, 64)  # width and height
 
@@ -244,6 +244,26 @@ def test_the_best_imported_weights_are_taken(tmp_path: Path, monkeypatch: pytest
         choose("evad/vit-l-ktp")
     with pytest.raises(MissingError, match="there are no weights"):
         choose(str(tmp_path / "none.pth"))
+    (tmp_path / "published.pth").touch()
+    with pytest.raises(UsageError, match="avtool weights import evad/VARIANT"):
+        choose(str(tmp_path / "published.pth"))
+
+
+def test_describe_is_told_what_evad_saw(
+    movie: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avtool.perception import open_film
+
+    monkeypatch.setattr("avtool.detect.choose", lambda weights: toy)
+    told = Action(0, 0, "waves", Span(0, SECOND), 0.9)
+    monkeypatch.setattr(
+        "avtool.narrate.ava.actions", lambda found, people, shots: [told] * len(found.keyframes)
+    )
+    seen = open_film(movie, work=tmp_path)
+    assert seen.actions == [told] * 3
+    # It is kept under the weights' own key.
+    monkeypatch.setattr("avtool.detect.choose", lambda weights: None)
+    assert open_film(movie, work=tmp_path).actions == []
 
 
 def test_what_cannot_be_done_is_told(movie: Path, tmp_path: Path) -> None:
