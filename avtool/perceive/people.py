@@ -22,7 +22,7 @@ from avtool.timeline import SECOND, Shot
 GLANCED = 3  # of the largest people are read on the frames between
 BODIES = 6  # of the largest people in a frame are read; the others are followed by their boxes
 BELIEVED = 7  # keypoints that must be seen on somebody whom the detector is unsure of
-LIMBS = [*LEFT_ARM[1:], *RIGHT_ARM[1:], *LEFT_LEG[1:], *RIGHT_LEG[1:]]
+MOVING = [LEFT_ARM[2], RIGHT_ARM[2], *LEFT_LEG[1:], *RIGHT_LEG[1:]]  # joints: wrists, knees and ankles
 THUMBNAIL = (96, 54)  # width and height
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
@@ -35,7 +35,7 @@ class Chain:
 
     box: np.ndarray
     posed: bool = False  # whether its body is among those read on the last full look,
-    limbs: bool = False  # whether an arm or a leg showed there,
+    limbs: bool = False  # whether a hand or a leg showed there,
     face: np.ndarray | None = None  # and the box of its face
     since: int = 0
     described: int = 0
@@ -169,7 +169,7 @@ class People:
     ) -> None:
         """Read the body, and the face where it shows; keep the best face to be described later."""
         self._bodies.append(time, chain, keypoints)
-        state.limbs = bool((keypoints[LIMBS, 2] > SEEN).any())
+        state.limbs = bool((keypoints[MOVING, 2] > SEEN).any())
         if close_up is None:
             guess = faces.head(frame, state.box, keypoints)
             close_up = faces.find(frame, guess) if guess else None

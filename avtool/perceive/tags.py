@@ -147,6 +147,9 @@ class Tags:
         self._network.eval()
         # torch's stubs leave out the form with a memory format alone.
         self._network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        for layer in self._network.modules():
+            if isinstance(layer, torch.nn.Conv2d):
+                layer.to(torch.bfloat16)  # once, where autocast would for every batch
         spoken = labels()
         self._labels = sorted({label for label in spoken if label})
         sums = np.zeros((len(spoken), len(self._labels)), np.float32)
@@ -157,17 +160,15 @@ class Tags:
         self._noted: list[tuple[int, tuple[tuple[str, float], ...]]] = []
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
-        for time, frame in zip(times, frames, strict=True):
-            # Mean 127 and deviation 128, as the network was trained (tensorflow/tpu, efficientnet/lite).
-            picture = (torch.from_numpy(_centre(frame)).permute(2, 0, 1)[None].float() - 127) / 128
-            with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-                scores = self._network(picture.contiguous(memory_format=torch.channels_last))
-            probabilities = scores.float().softmax(1) @ self._sums
-            best, which = probabilities[0].topk(KEPT)
-            noted = (
-                (self._labels[number], p) for number, p in zip(which.tolist(), best.tolist(), strict=True)
-            )
-            self._noted.append((int(time), tuple(noted)))
+        # Mean 127 and deviation 128, as the network was trained (tensorflow/tpu, efficientnet/lite).
+        pictures = torch.from_numpy(np.stack([_centre(frame) for frame in frames])).permute(0, 3, 1, 2)
+        pictures = ((pictures.float() - 127) / 128).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+            scores = self._network(pictures)
+        best, which = (scores.float().softmax(1) @ self._sums).topk(KEPT)
+        for time, numbers, sure in zip(times.tolist(), which.tolist(), best.tolist(), strict=True):
+            words = [self._labels[number] for number in numbers]
+            self._noted.append((time, tuple(zip(words, sure, strict=True))))
 
     def finish(self) -> None:
         pass
