@@ -28,14 +28,14 @@ from avmodels.speed_coaug.sets import clips_of
 SEEDS = (0, 1, 2)
 TRAIN, HELD_OUT = 64, 64
 ROUNDS = 5
-# 240 steps of 32 pictures and sounds, each way.
-TWO_VIEWS = ("training.epochs=60", "training.evaluate_every=60", "optimiser.warmup_epochs=8")
-ONE_VIEW = ("training.epochs=120", "training.evaluate_every=120", "optimiser.warmup_epochs=16")
+# 400 steps of 16 pictures and sounds, each way.
+TWO_VIEWS = ("training.epochs=50", "training.evaluate_every=50", "optimiser.warmup_epochs=2.5")
+ONE_VIEW = ("training.epochs=100", "training.evaluate_every=100", "optimiser.warmup_epochs=5")
 HARD = ("loss.affinity=constant",)
 WAYS = {
-    "co_augmentation": (*TWO_VIEWS, "loss.ratio_epochs=15"),
+    "co_augmentation": TWO_VIEWS,
     "hard_targets": (*TWO_VIEWS, *HARD),
-    "one_view": (*ONE_VIEW, *HARD, "data.views=1", "data.speeds=[1]", "training.batch=32"),
+    "one_view": (*ONE_VIEW, *HARD, "data.views=1", "data.speeds=[1]", "training.batch=16"),
 }
 
 

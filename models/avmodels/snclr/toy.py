@@ -11,7 +11,7 @@ import numpy as np
 from avmodels.data.toy_images import SHAPES, shape_mask, write
 
 # Scenes, frames of a shot, and pixels along a side.
-SCENES, FRAMES, SIDE = 16, 32, 40
+SCENES, FRAMES, SIDE = 8, 64, 40
 # Hue, in half degrees, by which the colours of a scene are shifted in a shot, and drift within it.
 SHIFT, DRIFT = 8, 8
 

@@ -10,10 +10,11 @@ import torch
 from safetensors.torch import load_file
 
 from avmodels import run, zoo
-from avmodels.engine import checkpoints
+from avmodels.data.samples import seed_generators
+from avmodels.engine import checkpoints, weights
 from avmodels.engine.log import records
 from avmodels.errors import ConfigError, DataError
-from avmodels.snclr import checkpoint, toy
+from avmodels.snclr import checkpoint, recipe, toy
 from tests.models.snclr.conftest import small
 
 PROBE = ("model.size=vit-tiny", "model.side=16", "model.classes=8", "training.workers=0")
@@ -25,11 +26,9 @@ def steps(folder: Path) -> list[tuple[float, float]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_do_what_one_does(shapes: Path, tmp_path: Path, parallel: str) -> None:
+def test_two_processes_do_what_one_does(shapes: Path, tmp_path: Path) -> None:
     run.train("snclr", small(), shapes, tmp_path / "one")
-    halves = small("training.batch=8", f"training.parallel={parallel}")
-    run.train("snclr", halves, shapes, tmp_path / "two", processes=2)
+    run.train("snclr", small("training.batch=8"), shapes, tmp_path / "two", processes=2)
     np.testing.assert_allclose(steps(tmp_path / "two"), steps(tmp_path / "one"), rtol=2e-3)
     one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert one.keys() == two.keys()
@@ -108,9 +107,6 @@ def test_a_film_gives_a_vector_a_second(tmp_path: Path) -> None:
     write_video(tmp_path / "film.mp4", np.concatenate([frames, frames]))  # 48 frames at 12 a second
     config = zoo.load("snclr", "vit-s-features", ("model.size=vit-tiny", "model.side=32"))
     torch.manual_seed(0)
-    from avmodels.engine import weights
-    from avmodels.snclr import recipe
-
     weights.write(recipe.build(config).state_dict(), tmp_path / "w.safetensors", recipe.about(config))
     out = tmp_path / "film.npz"
     assert run.features("snclr", config, tmp_path / "w.safetensors", tmp_path / "film.mp4", out, "fp32") == 4
@@ -120,9 +116,15 @@ def test_a_film_gives_a_vector_a_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tiny_tells_shapes_apart_without_labels(tmp_path: Path) -> None:
-    toy.make(tmp_path / "toy", 1024, 256)
+def test_tiny_tells_scenes_apart_far_better_than_before_it_learned(tmp_path: Path) -> None:
+    toy.make(tmp_path / "toy", 1024, 512)
     config = zoo.load("snclr", "tiny")
     run.train("snclr", config, tmp_path / "toy", tmp_path / "run")
-    metrics = run.evaluate("snclr", config, tmp_path / "run/model.safetensors", tmp_path / "toy", tmp_path)
-    assert metrics["knn10"] > 40  # chance is 12.5
+    seed_generators(config.training.seed)
+    untrained = tmp_path / "untrained.safetensors"
+    weights.write(recipe.build(config).state_dict(), untrained, recipe.about(config))
+    before, after = (
+        run.evaluate("snclr", config, path, tmp_path / "toy", tmp_path)["knn10"]
+        for path in (untrained, tmp_path / "run/model.safetensors")
+    )
+    assert 100 - after < 0.6 * (100 - before)  # of what went wrong, two fifths at least are mended
