@@ -250,3 +250,11 @@ def test_weights_are_written_and_read(tmp_path: Path) -> None:
     again = recipe.build(config)
     recipe.load(again, config, tmp_path / "model.safetensors")
     assert torch.equal(again.project.weight, model.project.weight)
+
+
+def test_the_cost_is_told_without_weights() -> None:
+    summary = zoo.summary("uni-ad/mad")
+    assert summary.parameters == 7_567_757_312
+    # Low-rank maps are counted besides, and rows of the last mapping's block that nobody reads left out.
+    low_rank, rows = 32 * 4 * 2 * 200 * 4096 * 16 / 1e9, 17 * 10 * 4096**2 / 1e9
+    assert summary.gmacs_here == pytest.approx(summary.gmacs + low_rank - rows, rel=1e-3)
