@@ -371,7 +371,7 @@ def open_film(
     from avtool.media import audio
     from avtool.media.probe import probe
     from avtool.settings import Settings
-    from avtool.workspace import folder_of
+    from avtool.workspace import workspace
 
     film = probe(movie)
     start, end = start or 0, film.span.end if end is None else min(end, film.span.end)
@@ -388,7 +388,7 @@ def open_film(
         audio.choose(film, audio_track)
     return Perception(
         film,
-        Workspace(folder_of(film.digest, work), force),
+        workspace(film.digest, work, force),
         settings or Settings(),
         cast=casts.load(cast, allow_outside) if cast else None,
         span=Span(start, end),

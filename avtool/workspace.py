@@ -12,6 +12,9 @@ import errno
 import hashlib
 import json
 import os
+import re
+import shutil
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +22,7 @@ from typing import Any, TypeVar
 
 from avtool.errors import ResourceError, UsageError
 from avtool.interrupt import safe_point
+from avtool.storage import Store, is_url
 
 Record = TypeVar("Record")
 
@@ -36,11 +40,13 @@ def key(*parts: Any) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; it becomes `path` when the block ends, and is gone if it fails.
 
-    Raises UsageError where the folder cannot be written, ResourceError where the disk is full.
+    What a process that was killed left beside `path` goes as well. Raises UsageError where the folder cannot be
+    written, ResourceError where the disk is full.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield beside
         os.replace(beside, path)
     except OSError as error:
@@ -48,6 +54,53 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # there is nothing to clean up where nothing could be written
             beside.unlink()
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for what is needed only while `path` is made; it is gone when the block ends.
+
+    Raises UsageError where it cannot be made, ResourceError where the disk is full.
+    """
+    parts = path.with_name(f"{path.name}.parts")
+    folder = _beside(parts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(parts)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where this process writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{os.getpid()}.part")
+
+
+def _sweep(path: Path) -> None:
+    """Remove what processes of this machine that are no more were writing to become `path`."""
+    left = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(socket.gethostname())}-(\d+)\.part")
+    for entry in os.scandir(path.parent):
+        if (found := left.fullmatch(entry.name)) and not _alive(int(found[1])):
+            if entry.is_dir():
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def cannot_write(path: Path, error: OSError) -> UsageError | ResourceError:
@@ -70,20 +123,29 @@ class _NotReplaced(Exception):
     """Nothing was written: the file stays as it was."""
 
 
-def folder_of(digest: str, within: str | Path | None = None) -> Path:
-    """The workspace of the film with this content digest, one of many `within` a folder (None: the user's cache)."""
+def workspace(digest: str, within: str | Path | None = None, force: bool = False) -> Workspace:
+    """The workspace of the film with this content digest, one of many `within` a folder (None: the user's cache).
+
+    `within` may be the URL of a storage that machines share; this one then works on a copy of what it needs.
+    """
     from platformdirs import user_cache_path
 
-    return (Path(within) if within else user_cache_path("avtool") / "films") / digest[:20]
+    name, cache = digest[:20], user_cache_path("avtool")
+    if is_url(within):
+        shared = Store(str(within)).within(name)
+        return Workspace(cache / "shared" / key(within) / name, force, shared)
+    return Workspace((Path(within) if within else cache / "films") / name, force)
 
 
 class Workspace:
     """The folder of one film."""
 
-    def __init__(self, folder: Path, force: bool = False) -> None:
-        """With `force`, what earlier runs left is not read."""
+    def __init__(self, folder: Path, force: bool = False, shared: Store | None = None) -> None:
+        """With `force`, what earlier runs left is not read. What is saved is kept in `shared` too, and what others
+        saved there is read from it."""
         self.folder = folder
         self._force = force
+        self._shared = shared
         self._fresh: set[str] = set()
 
     def file(self, stage: str, suffix: str = ".jsonl") -> Path:
@@ -107,6 +169,10 @@ class Workspace:
             print(json.dumps(header, default=str), file=file)
             for record in records:
                 print(json.dumps(dataclasses.asdict(record), ensure_ascii=False, default=str), file=file)
+        if self._shared:
+            # The records last: their header vouches for the stage's other files.
+            for path in sorted(self.folder.glob(f"{stage}.*"), key=lambda path: path.suffix == ".jsonl"):
+                self._shared.keep(path)
         self._fresh.add(stage)
         safe_point()
 
@@ -114,6 +180,11 @@ class Workspace:
         """Whether the stage's file was made for this key."""
         if self._force and stage not in self._fresh:
             return False
+        if not self._made_for(stage, key) and self._shared:
+            self._shared.fetch(f"{stage}.*", self.folder)
+        return self._made_for(stage, key)
+
+    def _made_for(self, stage: str, key: str) -> bool:
         try:
             with self.file(stage).open(encoding="utf-8") as file:
                 return json.loads(file.readline()).get("key") == key
@@ -123,3 +194,5 @@ class Workspace:
     def discard(self, stage: str) -> None:
         """Forget the stage's records."""
         self.file(stage).unlink(missing_ok=True)
+        if self._shared:
+            self._shared.forget(self.file(stage).name)

@@ -2,6 +2,9 @@
 
 import json
 import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from avtool.errors import ResourceError, UsageError
 from avtool.timeline import Shot, Span, Word
-from avtool.workspace import Workspace, cannot_write, folder_of, key, replacing
+from avtool.workspace import Workspace, cannot_write, key, replacing, scratch, workspace
 
 SHOTS = [Shot(0, Span(0, 40_000), "start", 1.0), Shot(1, Span(40_000, 90_000), "cut", 0.87)]
 
@@ -35,7 +38,7 @@ def test_force_reads_only_what_this_run_wrote(tmp_path: Path):
 
 
 def test_films_that_share_a_folder_keep_apart(tmp_path: Path):
-    one, other = (Workspace(folder_of(digest, tmp_path)) for digest in ("a" * 64, "b" * 64))
+    one, other = (workspace(digest, tmp_path) for digest in ("a" * 64, "b" * 64))
     one.save("shots", "k1", SHOTS)
     other.save("shots", "k2", SHOTS[:1])
     assert one.load("shots", "k1", Shot) == SHOTS
@@ -84,3 +87,50 @@ def test_keys_depend_on_every_part():
     assert key("a", 1, ["x"]) == key("a", 1, ["x"])
     assert len({key("a", 1), key("a", 2), key("b", 1), key("a", "1"), key("a", 1, None)}) == 5
     assert json.dumps(key("a")).isascii()
+
+
+def left_by(process: int | str, path: Path) -> Path:
+    """Where a process of this machine writes what is to become `path`."""
+    return path.with_name(f".{path.name}.{socket.gethostname()}-{process}.part")
+
+
+@pytest.fixture
+def dead() -> str:
+    """The number of a process that is no more."""
+    ask = [sys.executable, "-c", "import os; print(os.getpid())"]
+    return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path, dead: str):
+    path = tmp_path / "track.srt"
+    left_by(dead, path).write_text("half")
+    left_by(dead, tmp_path / "track.srt.parts").mkdir()
+    (left_by(dead, tmp_path / "track.srt.parts") / "words.srt").write_text("half")
+    living = left_by(os.getppid(), path)
+    living.write_text("somebody is at it")
+    with scratch(path) as folder, replacing(path) as beside:
+        beside.write_text("whole")
+        (folder / "needed").touch()
+    assert sorted(tmp_path.iterdir()) == [living, path]
+
+
+def test_a_shared_workspace_is_read_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    place = (tmp_path / "shared").as_uri()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "one"))
+    one = workspace("f" * 64, place)
+    one.folder.mkdir(parents=True)
+    one.file("shots", ".npz").write_bytes(b"arrays")
+    one.save("shots", "k1", SHOTS)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    other = workspace("f" * 64, place)
+    assert other.load("shots", "k2", Shot) is None
+    assert other.load("shots", "k1", Shot) == SHOTS
+    assert other.file("shots", ".npz").read_bytes() == b"arrays"
+    assert not list((tmp_path / "shared").rglob("*.part"))
+    other.discard("shots")
+    assert not (tmp_path / "shared" / ("f" * 20) / "shots.jsonl").exists()
+
+
+def test_a_storage_nobody_knows_is_told(tmp_path: Path):
+    with pytest.raises(UsageError, match="gopher"):
+        workspace("f" * 64, "gopher://films").has("shots", "k1")

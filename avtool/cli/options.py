@@ -21,7 +21,12 @@ def time(text: str) -> int:
 Films = Annotated[list[str], typer.Argument(help="Films: files, folders or globs.", show_default=False)]
 Start = Annotated[int | None, typer.Option("--from", parser=time, metavar="TIME", help="Begin here.")]
 End = Annotated[int | None, typer.Option("--to", parser=time, metavar="TIME", help="End here.")]
-Work = Annotated[Path | None, typer.Option(help="Workspace folder (default: in your cache).")]
+Work = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder of the workspaces, or URL of a shared one (s3://..., gs://...); default: your cache."
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Compute again what earlier runs left.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a film.")]
 AudioTrack = Annotated[int | None, typer.Option(metavar="N", help="The film's N-th audio track, from 0.")]

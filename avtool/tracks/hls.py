@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import ffmpeg
 
@@ -17,7 +16,7 @@ from avtool.timeline import SECOND, Description
 from avtool.tracks import sound, webvtt
 from avtool.tracks.files import notice
 from avtool.tracks.mux import LANGUAGES
-from avtool.workspace import cannot_write
+from avtool.workspace import scratch
 
 PICTURE, SOUND = ("h264", "hevc"), ("aac", "ac3", "eac3")  # what Apple's authoring rules let into fMP4
 DESCRIBES = "public.accessibility.describes-video"
@@ -42,9 +41,8 @@ def write(
         raise UsageError(
             f"{film.path}: HLS takes H.264 and HEVC, not {film.picture.codec}; convert the film first"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as part:
-        beside = Path(part) / folder.name
+    with scratch(folder) as part:
+        beside = part / folder.name
         beside.mkdir()
         _segment(film, stream, mix, beside)
         _write_text(film, cues, language, beside)
@@ -52,12 +50,9 @@ def write(
         master.write_text(
             _signalled(master.read_text(), film, stream, language, bool(cues)), encoding="utf-8"
         )
-        try:
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(beside, folder)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(beside, folder)
 
 
 def _segment(film: Probe, stream: AudioStream | None, mix: Path, folder: Path) -> None:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import ffmpeg
@@ -20,7 +19,7 @@ from avtool.tracks.extended import Stop
 from avtool.tracks.mix import BITRATE
 from avtool.tracks.mux import TEXT_TITLE, TITLE, language_code, refuse_input, require_space
 from avtool.tracks.timemap import TimeMap
-from avtool.workspace import replacing
+from avtool.workspace import replacing, scratch
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +53,7 @@ def write(
     refuse_input(path, film.path)
     require_space(path, film.path.stat().st_size * 2)
     code = language_code(language)
-    with TemporaryDirectory(dir=path.parent) as part, replacing(path) as beside:
-        folder = Path(part)
+    with scratch(path) as folder, replacing(path) as beside:
         tracks = [Track(mix, "a", code, TITLE, "default+visual_impaired"), *_sounds(film, times, folder)]
         if cues:
             text = folder / "described.srt"

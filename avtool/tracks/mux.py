@@ -6,7 +6,6 @@ import shutil
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 import av
@@ -18,7 +17,7 @@ from avtool.media.container import FORMATS, opened
 from avtool.media.probe import Probe
 from avtool.timeline import Description
 from avtool.tracks import sound, subtitles
-from avtool.workspace import replacing
+from avtool.workspace import replacing, scratch
 
 MP4 = (".mp4", ".m4v", ".mov")
 CONTAINERS = {".mkv": ("matroska", "srt"), **dict.fromkeys(MP4, ("mp4", "mov_text"))}
@@ -63,7 +62,7 @@ def add(film: Probe, mix: Path, cues: Sequence[Description], language: str, path
     format, text_codec = CONTAINERS[path.suffix.lower()]
     name, text = len(film.audio), len(film.subtitles)
     code = language_code(language)
-    with TemporaryDirectory(dir=path.parent) as folder, replacing(path) as beside:
+    with scratch(path) as folder, replacing(path) as beside:
         whole = ffmpeg.input(f"file:{film.path}", protocol_whitelist="file", format_whitelist=FORMATS)
         streams = [*(whole[str(index)] for index in _kept(film)), ffmpeg.input(f"file:{mix}")["a:0"]]
         # MP4 keeps no title of a track: players show its handler's name.
@@ -74,7 +73,7 @@ def add(film: Probe, mix: Path, cues: Sequence[Description], language: str, path
             f"metadata:s:{len(streams) - 1}": f"{title}{TITLE}",
         }
         if cues:
-            words = Path(folder) / "description.srt"
+            words = folder / "description.srt"
             subtitles.write(cues, words, "srt", language)
             streams.append(ffmpeg.input(f"file:{words}")["s:0"])
             options |= {

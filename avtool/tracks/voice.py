@@ -8,7 +8,6 @@ import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from avtool.tracks.engines import Engine
 from avtool.tracks.files import one_line
 from avtool.tracks.loudness import REFERENCE, level
 from avtool.tracks.sound import RATE
-from avtool.workspace import replacing
+from avtool.workspace import replacing, scratch
 
 SILENCE = 10 ** (-45 / 20)  # of a clip's peak: quieter ends are cut off (spec 3.1)
 EDGE = RATE // 100  # samples kept beyond the first and last that are heard: consonants begin softly
@@ -58,8 +57,8 @@ class Voice:
         self._folder.mkdir(parents=True, exist_ok=True)
         for first in range(0, len(missing), BATCH):
             batch = missing[first : first + BATCH]
-            with TemporaryDirectory(dir=self._folder) as raw:
-                said = self.engine.say([self.spelled(text) for text in batch], rate, Path(raw))
+            with scratch(self._folder / "said") as raw:
+                said = self.engine.say([self.spelled(text) for text in batch], rate, raw)
                 if len(said) != len(batch):
                     raise MediaError(
                         f"the voice {self.engine.name} said {len(said)} of {len(batch)} texts, from {batch[0]!r} on"
