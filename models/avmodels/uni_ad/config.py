@@ -13,6 +13,9 @@ from avmodels.uni_ad.model import Size
 from avmodels.uni_ad.prompt import Form
 from avmodels.uni_ad.qformer import QFormerSize
 
+# What a frame is to the network (see frames).
+Sees = Literal["clip", "q-former", "pixels"]
+
 
 class Language(Section):
     """The language model: one of the known sizes made anew, or that of the files `weights` names.
@@ -40,11 +43,13 @@ class Language(Section):
 class Network(Section):
     """What maps frames and characters into the language model's space.
 
-    `form` is that of MAD (frames' CLIP features) or of CMD-AD and TV-AD (frames' Q-Former tokens); `features` is
-    the features' width; `video` and `image` the tokens of video and of a character.
+    `form` is that of MAD (a vector a frame) or of CMD-AD and TV-AD (tokens a frame); `sees` is what makes them of a
+    film's pictures (see frames); `features` is their width; `video` and `image` the tokens of video and of a
+    character.
     """
 
     form: Literal["mad", "cmd-tv"]
+    sees: Sees = "clip"
     features: int = Field(default=768, gt=0)
     video: int = Field(default=30, gt=0)
     image: int = Field(default=30, gt=0)

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, trainers
 
 from avmodels.uni_ad.characters import exemplar, exemplar_frames
+from avmodels.uni_ad.frames import squeezed
 
 NAMES = ("Marta", "Joren", "Ines", "Dale", "Nell", "Quill", "Odell", "Bram", "Ada", "Tove", "Ivo", "Rhea")
 # What a figure does, as its steps right, down and in size over the clip.
@@ -129,9 +130,8 @@ def picture(
 
 
 def feature(frames: np.ndarray) -> np.ndarray:
-    """Frames (n, height, width, 3) uint8 as their features (n, WIDTH): SIDE x SIDE pixels around 0."""
-    small = [cv2.resize(frame, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for frame in frames]
-    return (np.stack(small).reshape(len(small), WIDTH) / 64 - 2).astype(np.float32)
+    """Frames (n, height, width, 3) uint8 as their features (n, WIDTH)."""
+    return squeezed(frames, SIDE)
 
 
 def tokenizer(texts: list[str]) -> Tokenizer:
