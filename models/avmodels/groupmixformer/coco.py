@@ -6,13 +6,11 @@ ROOT/annotations/instances_{train,val}2017.json
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,9 +26,7 @@ from avmodels.engine.config import Training
 from avmodels.engine.judging import judge
 from avmodels.errors import DataError
 from avmodels.groupmixformer.ade20k import listed
-
-# The names of COCO's own measures, in the order of its list.
-MEASURES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+from avmodels.metrics.coco import average_precision, quiet
 
 
 class View(NamedTuple):
@@ -118,9 +114,11 @@ def evaluate(model: nn.Module, objects: Objects, training: Training, here: Accel
 
     counts = judge(model, objects.views, test_reader, add, training, here, stack=listed)
     every = gather_object(rows) if here.num_processes > 1 else rows
-    metrics = precision(objects, every, "bbox")
+    metrics = average_precision(objects.coco, every, "bbox")
     if any("segmentation" in row for row in every):
-        metrics |= {f"mask_{name}": value for name, value in precision(objects, every, "segm").items()}
+        metrics |= {
+            f"mask_{name}": value for name, value in average_precision(objects.coco, every, "segm").items()
+        }
     return metrics | counts
 
 
@@ -136,25 +134,3 @@ def results(number: int, found: dict[str, Tensor], categories: list[int]) -> lis
     for row, mask in zip(rows, found.get("masks", ()), strict=False):
         row["segmentation"] = rle.encode(np.asfortranarray((mask[0] > 0.5).cpu().numpy().astype(np.uint8)))
     return rows
-
-
-def precision(
-    objects: Objects, rows: list[dict[str, Any]], kind: Literal["bbox", "segm"]
-) -> dict[str, float]:
-    """COCO's measures of some results, by `bbox` or `segm`, in percent; left out where there are no such objects."""
-    from pycocotools.cocoeval import COCOeval
-
-    if not rows:
-        return dict.fromkeys(MEASURES[:3], 0.0)
-    with quiet():
-        evaluation = COCOeval(objects.coco, objects.coco.loadRes(rows), kind)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    means = zip(MEASURES, evaluation.stats, strict=False)
-    return {name: 100 * float(value) for name, value in means if value >= 0}
-
-
-def quiet() -> contextlib.AbstractContextManager[Any]:
-    """Keeps pycocotools from telling its progress on standard output, which is for results."""
-    return contextlib.redirect_stdout(io.StringIO())

@@ -3,20 +3,16 @@ DIR/{train,val}2017/*.jpg."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from pycocotools import mask as masks
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from torchvision.transforms import functional
 
@@ -24,6 +20,7 @@ from avmodels.data import images
 from avmodels.data.images import Picture
 from avmodels.data.samples import Sample
 from avmodels.errors import DataError
+from avmodels.metrics import coco
 
 
 @dataclass(frozen=True)
@@ -51,11 +48,7 @@ def truth(folder: Path, part: str) -> Any:
     lacking = [key for key in ("images", "annotations", "categories") if key not in document]
     if lacking:
         raise DataError(f"{path} is no COCO file of instances: it has no {', '.join(lacking)}")
-    held: Any = COCO()
-    held.dataset = document
-    with contextlib.redirect_stdout(io.StringIO()):
-        held.createIndex()
-    return held
+    return coco.indexed(document)
 
 
 def scenes(held: Any, folder: Path, part: str, marked: bool) -> list[Scene]:
@@ -121,18 +114,8 @@ def results(held: Any, number: int, found: dict[str, Tensor]) -> list[dict[str, 
 def average_precision(held: Any, numbers: list[int], found: list[dict[str, Any]]) -> dict[str, float]:
     """AP, AP50 and AP75 in percent of boxes (`box_*`) and masks (`mask_*`) over some images, by COCO's own rules."""
     got: dict[str, float] = {}
-    kinds: dict[str, Any] = {"box": "bbox", "mask": "segm"}
+    kinds: dict[str, Literal["bbox", "segm"]] = {"box": "bbox", "mask": "segm"}
     for what, kind in kinds.items():
-        values = np.zeros(3)
-        if found:
-            with contextlib.redirect_stdout(io.StringIO()):
-                judged = COCOeval(held, held.loadRes(found), kind)
-                judged.params.imgIds = numbers
-                judged.evaluate()
-                judged.accumulate()
-                judged.summarize()
-            values = np.asarray(judged.stats[:3]) * 100
-        got |= {
-            f"{what}_{name}": float(value) for name, value in zip(("AP", "AP50", "AP75"), values, strict=True)
-        }
+        measures = coco.average_precision(held, found, kind, numbers)
+        got |= {f"{what}_{name.upper()}": measures.get(name, 0.0) for name in coco.MEASURES[:3]}
     return got

@@ -20,6 +20,7 @@ from avmodels.errors import DataError
 from avmodels.groupmixformer import ade20k, coco, descent
 from avmodels.groupmixformer.config import Scenes, Steepness
 from avmodels.groupmixformer.loss import segmentation_loss
+from avmodels.metrics.coco import average_precision
 
 SYSTEM = "groupmixformer"
 BRIEF = (
@@ -129,9 +130,9 @@ def test_true_objects_get_full_marks_and_moved_ones_fewer(scenes: Path) -> None:
             }
             found += coco.results(view.number, moved, objects.categories)
     for kind in ("bbox", "segm"):
-        assert coco.precision(objects, rows[0], kind)["ap"] == pytest.approx(100)
-        assert coco.precision(objects, rows[4], kind)["ap"] < 80
-    assert coco.precision(objects, [], "bbox")["ap"] == 0
+        assert average_precision(objects.coco, rows[0], kind)["ap"] == pytest.approx(100)
+        assert average_precision(objects.coco, rows[4], kind)["ap"] < 80
+    assert average_precision(objects.coco, [], "bbox")["ap"] == 0
 
 
 def test_a_mirrored_object_keeps_its_box_about_its_mask(scenes: Path) -> None:
