@@ -9,7 +9,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.timeline import SECOND, Shot, Span, clock
+from avtool.weights import trained
 from avtool.workspace import replacing
 
 if TYPE_CHECKING:
@@ -82,25 +82,15 @@ def weights(name: str | None) -> Path:
 
     Raises MissingError where there is none, UsageError for a file as its authors published it.
     """
-    from avmodels import run
-    from avmodels.engine.weights import metadata
-
-    names = (name,) if name else VARIANTS
-    for each in names:
-        if (path := run.imported(f"{SYSTEM}/{each}")).exists():
-            return path
-    if name and Path(name).exists():
-        if metadata(Path(name)).get("system") != SYSTEM:
-            raise UsageError(f"{name} is as published: avtool weights import {SYSTEM}/VARIANT {name}")
-        return Path(name)
-    if name and name not in VARIANTS:
-        raise UsageError(f"there are no weights at {name}, nor a variant of that name: {', '.join(VARIANTS)}")
+    if (path := trained(SYSTEM, VARIANTS, name)) is not None:
+        return path
     from avmodels import zoo
 
-    source = zoo.load(SYSTEM, names[0]).weights[0]
+    variant = name or VARIANTS[0]
+    source = zoo.load(SYSTEM, variant).weights[0]
     raise MissingError(
         f"the weights of TVTSv2 are missing: get {source.file} ({source.where}), then run "
-        f"avtool weights import {SYSTEM}/{names[0]} {source.file}"
+        f"avtool weights import {SYSTEM}/{variant} {source.file}"
     )
 
 
@@ -200,12 +190,11 @@ def vector(sentence: str, encoders: Encoders) -> np.ndarray:
 
 def parts(shots: Sequence[Shot]) -> list[Part]:
     """The shots, those longer than LONGEST in equal parts."""
-    found = []
-    for shot in shots:
-        count = -(-shot.span.duration // LONGEST)
-        limits = [shot.span.start + shot.span.duration * number // count for number in range(count + 1)]
-        found += [Part(shot.index, Span(start, end)) for start, end in pairwise(limits)]
-    return found
+    return [
+        Part(shot.index, part)
+        for shot in shots
+        for part in shot.span.split(-(-shot.span.duration // LONGEST))
+    ]
 
 
 def unit(tensor: torch.Tensor) -> np.ndarray:

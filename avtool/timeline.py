@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -55,6 +56,11 @@ class Span:
 
     def grow(self, before: int, after: int) -> Span:
         return Span(self.start - before, self.end + after)
+
+    def split(self, count: int) -> list[Span]:
+        """`count` parts of it, equal but for rounding."""
+        limits = [self.start + self.duration * number // count for number in range(count + 1)]
+        return [Span(*pair) for pair in pairwise(limits)]
 
 
 def merge(spans: Iterable[Span], distance: int = 0) -> list[Span]:

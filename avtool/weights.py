@@ -143,6 +143,27 @@ def whole(path: Path, sha256: str) -> bool:
         return sha256 in ("", hashlib.file_digest(file, "sha256").hexdigest())
 
 
+def trained(system: str, variants: tuple[str, ...], name: str | None = None) -> Path | None:
+    """The weights file of a system of the model library: imported ones of the variant called `name`, or a file of
+    ours; by default the first of `variants` that is imported. None where it is not there.
+
+    Raises UsageError for a file as its authors published it, and for a name that is neither.
+    """
+    from avmodels.engine.weights import metadata
+    from avmodels.run import imported
+
+    for each in (name,) if name else variants:
+        if (path := imported(f"{system}/{each}")).is_file():
+            return path
+    if name and Path(name).is_file():
+        if metadata(Path(name)).get("system") != system:
+            raise UsageError(f"{name} is as published: avtool weights import {system}/VARIANT {name}")
+        return Path(name)
+    if name and name not in variants:
+        raise UsageError(f"there are no weights at {name}, nor a variant of that name: {', '.join(variants)}")
+    return None
+
+
 def imported(name: str, published: str) -> Path:
     """The weights of the model library called `system/variant`, once imported.
 

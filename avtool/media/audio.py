@@ -1,4 +1,4 @@
-"""Sound of a film: 16 kHz mono in blocks for analysis, and a track's original sound for mixing."""
+"""Sound of a film: mono in blocks for analysis, and a track's original sound for mixing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from avtool.media.container import FORMATS, MICROSECONDS, opened, packets
 from avtool.media.probe import AudioStream, Probe, microseconds
 from avtool.timeline import SECOND, Span
 
-RATE = 16_000  # samples a second for analysis
+RATE = 16_000  # samples a second for most analysis
 
 # Dialogue of a surround mix is in the centre; left and right are kept at a quarter each, so that a mix whose
 # centre is empty is still heard. Surrounds and bass are left out.
 _SURROUND = {"FC": 1.0, "FL": 0.25, "FR": 0.25}
-_JITTER = RATE // 50  # samples between a frame's time and the end of the last that count as rounding (20 ms)
+_JITTER = (
+    50  # parts of a second between a frame's time and the end of the last that count as rounding (20 ms)
+)
 _PREROLL = SECOND // 2  # decoders of compressed sound need some before the first whole sample
 
 
@@ -40,16 +42,22 @@ def choose(film: Probe, track: int | None = None) -> AudioStream | None:
 
 
 def blocks(
-    film: Probe, track: int | None = None, span: Span | None = None, seconds: float = 30
+    film: Probe,
+    track: int | None = None,
+    span: Span | None = None,
+    seconds: float = 30,
+    rate: int = RATE,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """The sound of `span` for analysis: float32 mono at 16 kHz, `seconds` long (the last one shorter).
+    """The sound of `span` for analysis: float32 mono at `rate`, `seconds` long (the last one shorter).
 
     Each block comes with the time of its first sample in microseconds. The blocks cover the span without a break:
     where the track has not begun, has ended or cannot be decoded there is silence. A film without sound has no
     blocks. Raises UsageError where there is no such track.
     """
     stream = choose(film, track)
-    return iter(()) if stream is None else _blocks(film, stream, span or film.span, round(seconds * RATE))
+    if stream is None:
+        return iter(())
+    return _blocks(film, stream, span or film.span, round(seconds * rate), rate)
 
 
 def extract(film: Probe, track: int | None, path: Path) -> None:
@@ -105,12 +113,16 @@ def _listed(film: Probe) -> str:
     return f"it has {', '.join(tracks)}"
 
 
-def _blocks(film: Probe, stream: AudioStream, span: Span, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    first, total = _samples(span.start), _samples(span.duration)
+def _blocks(
+    film: Probe, stream: AudioStream, span: Span, size: int, rate: int
+) -> Iterator[tuple[int, np.ndarray]]:
+    first, total = _samples(span.start, rate), _samples(span.duration, rate)
     begin, block = 0, np.zeros(min(size, total), np.float32)
     at = 0  # up to here the span is written; of sound that overlaps, the earlier run stays
     # The last run is nothing at the span's end: it brings the silence before it.
-    for position, samples in chain(_runs(film, stream, span), [(first + total, np.zeros(0, np.float32))]):
+    for position, samples in chain(
+        _runs(film, stream, span, rate), [(first + total, np.zeros(0, np.float32))]
+    ):
         start = position - first
         samples = samples[max(0, at - start) :]
         at = max(at, start)
@@ -121,11 +133,11 @@ def _blocks(film: Probe, stream: AudioStream, span: Span, size: int) -> Iterator
             samples, at = samples[len(part) :], at + len(part)
             if at < end:
                 break
-            yield span.start + begin * SECOND // RATE, block
+            yield span.start + begin * SECOND // rate, block
             begin, block = end, np.zeros(min(size, total - end), np.float32)
 
 
-def _runs(film: Probe, track: AudioStream, span: Span) -> Iterator[tuple[int, np.ndarray]]:
+def _runs(film: Probe, track: AudioStream, span: Span, rate: int) -> Iterator[tuple[int, np.ndarray]]:
     """Pieces of sound from `span`, perhaps a little more, each with its place in samples from the film's zero."""
     with opened(film.path) as container:
         stream = container.streams[track.index]
@@ -139,13 +151,13 @@ def _runs(film: Probe, track: AudioStream, span: Span) -> Iterator[tuple[int, np
             if frame.pts is None:
                 place = run.end if run else 0
             else:
-                place = _samples(microseconds(frame.pts, stream.time_base) - film.origin)
-            if place >= _samples(span.end):
+                place = _samples(microseconds(frame.pts, stream.time_base) - film.origin, rate)
+            if place >= _samples(span.end, rate):
                 break
             if run is None or not run.goes_on(place, frame):
                 if run is not None:
                     yield from run.close()
-                run = _Run(place, frame)
+                run = _Run(place, frame, rate)
             yield from run.feed(frame)
         if run is not None:
             yield from run.close()
@@ -158,12 +170,13 @@ def _frames(container: InputContainer, stream: av.AudioStream) -> Iterator[av.Au
 
 
 class _Run:
-    """An unbroken stretch of one kind of sound on its way to 16 kHz mono."""
+    """An unbroken stretch of one kind of sound on its way to mono at `rate`."""
 
-    def __init__(self, place: int, frame: av.AudioFrame) -> None:
+    def __init__(self, place: int, frame: av.AudioFrame, rate: int) -> None:
         self._kind = _kind(frame)
         self._weights = _mix([channel.name for channel in frame.layout.channels])
-        self._resampler = av.AudioResampler("fltp", frame.layout, RATE)
+        self._rate = rate
+        self._resampler = av.AudioResampler("fltp", frame.layout, rate)
         self._place = place  # of the next sample to come out
         self._begin = place
         self._heard = 0.0  # seconds fed
@@ -171,11 +184,11 @@ class _Run:
     @property
     def end(self) -> int:
         """The place where the sound fed so far ends."""
-        return self._begin + round(self._heard * RATE)
+        return self._begin + round(self._heard * self._rate)
 
     def goes_on(self, place: int, frame: av.AudioFrame) -> bool:
         """Whether `frame`, at `place`, follows without a break."""
-        return _kind(frame) == self._kind and abs(place - self.end) <= _JITTER
+        return _kind(frame) == self._kind and abs(place - self.end) <= self._rate // _JITTER
 
     def feed(self, frame: av.AudioFrame) -> Iterator[tuple[int, np.ndarray]]:
         self._heard += frame.samples / frame.sample_rate
@@ -204,5 +217,5 @@ def _mix(channels: list[str]) -> np.ndarray:
     return weights / max(weights.sum(), 1)
 
 
-def _samples(time: int) -> int:
-    return round(time * RATE / SECOND)
+def _samples(time: int, rate: int) -> int:
+    return round(time * rate / SECOND)
