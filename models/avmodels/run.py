@@ -123,7 +123,8 @@ def export_weights(name: str, out: Path, ours: Path | None = None) -> None:
     config, recipe = zoo.load_of(system, path, None if says else variant), zoo.recipe(system)
     model = recipe.build(config)
     recipe.load(model, config, path)
-    published = recipe.published(model.state_dict()) if hasattr(recipe, "published") else model.state_dict()
+    state = model.state_dict()
+    published = recipe.published(state, config) if hasattr(recipe, "published") else state
     if out.suffix == ".safetensors":
         weights.write(published, out, recipe.about(config))
     else:

@@ -14,7 +14,17 @@ from avmodels.engine import config as configs
 from avmodels.engine.config import Config
 from avmodels.errors import ConfigError, WeightsError
 
-SYSTEMS = ("evad", "groupmixformer", "snclr", "speed-coaug", "tag-align", "tvts-v2", "uni-ad", "videomae-v2")
+SYSTEMS = (
+    "evad",
+    "groupmixformer",
+    "snclr",
+    "sparseformer",
+    "speed-coaug",
+    "tag-align",
+    "tvts-v2",
+    "uni-ad",
+    "videomae-v2",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ def recipe(system: str) -> Any:
 
     It offers RECIPES (schemas by recipe), build(config), load(model, config, path), about(config),
     published_gmacs(config), example_input(config), train(...), evaluate(...), and where it makes sense
-    features(...), published(state) where our names differ from the published ones, and counted(model), the part
+    features(...), published(state, config) where our names differ from the published ones, and counted(model), the part
     whose cost is the same for all inputs of a size. Raises ConfigError for another name.
     """
     if system not in SYSTEMS:

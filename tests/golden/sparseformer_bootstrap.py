@@ -106,9 +106,9 @@ def images_and_words(case: Case) -> Outputs:
     model = network(config["visual"])
     checkpoint.start(model, visual, "the case")
     heads = config["text_cfg"]["heads"]
-    tower = zero_shot.text_tower(state, "the case", heads, config["quick_gelu"])
-    images, texts = zero_shot.unit(model(inputs["image"])), zero_shot.unit(tower(inputs["text"]))
-    logits = zero_shot.similarities(images, texts, state["logit_scale"])
+    clip = zero_shot.clip(model, state, "the case", heads, config["quick_gelu"])
+    images, texts, scale = clip(inputs["image"], inputs["text"])
+    logits = zero_shot.similarities(images, texts, scale.log())
     return {
         "image_features": images,
         "text_features": texts,

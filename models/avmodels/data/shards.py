@@ -38,29 +38,45 @@ def labelled(tars: list[Path], classes: int) -> list[Picture]:
     return pictures
 
 
-def of_tar(path: Path) -> Iterator[Picture]:
-    """The images with classes of one tar, in its order."""
+def found(tars: list[Path]) -> list[Picture]:
+    """The images of some tar files, those without a class too (-1). Raises DataError where there is none."""
+    pictures = [picture for path in tars for picture in of_tar(path, classes=False)]
+    if not pictures:
+        raise DataError(f"{tars[0]} and its like hold no images")
+    return pictures
+
+
+def of_tar(path: Path, classes: bool = True) -> Iterator[Picture]:
+    """The images of one tar, in its order; with `classes`, those that have one."""
     lacking = 0
     try:
         with tarfile.open(path, "r:") as archive:
             files = (member for member in archive if member.isfile())
             for _, members in groupby(files, key=lambda member: key_and_kind(member.name)[0]):
-                picture = sample(path, archive, {key_and_kind(member.name)[1]: member for member in members})
+                by_kind = {key_and_kind(member.name)[1]: member for member in members}
+                picture = sample(path, archive, by_kind, classes)
                 lacking += picture is None
                 if picture is not None:
                     yield picture
     except (tarfile.TarError, OSError) as error:
         print(f"skipped: the rest of {path}: {error}", file=sys.stderr)
     if lacking:
-        print(f"skipped: {lacking} samples of {path} without an image or a class", file=sys.stderr)
+        print(
+            f"skipped: {lacking} samples of {path} without an image{' or a class' if classes else ''}",
+            file=sys.stderr,
+        )
 
 
-def sample(path: Path, archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo]) -> Picture | None:
-    """The image and class that members of one key make, by kind; None where one of them lacks."""
+def sample(
+    path: Path, archive: tarfile.TarFile, members: dict[str, tarfile.TarInfo], classes: bool
+) -> Picture | None:
+    """The image and class that members of one key make, by kind; None where the image lacks, or with `classes`
+    either."""
     image = next((members[kind] for kind in KINDS if kind in members), None)
     label = class_of(archive, members)
-    if image is None or label is None:
+    if image is None or (classes and label is None):
         return None
+    label = -1 if label is None else label
     return Picture(path, label, image.offset_data, image.size, member=image.name)
 
 

@@ -15,7 +15,6 @@ from avmodels.engine import processes, weights
 from avmodels.engine.descent import adamw
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.evad import checkpoint, cost, data, evaluation, tube_evaluation, tubes
-from avmodels.evad.checkpoint import published
 from avmodels.evad.config import RECIPES, Detection
 from avmodels.evad.encoder import DroppingBlock
 from avmodels.evad.loss import Target, Weights, losses, people_per_process, total, weighted
@@ -141,6 +140,11 @@ def example_input(config: Detection) -> tuple[Tensor, ...]:
     frames = SIZES[config.model.size].encoder.frames
     video = torch.empty(1, 3, frames, PUBLISHED_SIDE, PUBLISHED_SIDE, device="meta")
     return video, torch.empty(1, 2, device="meta")
+
+
+def published(state: weights.State, config: Detection) -> weights.State:
+    """The weights under their published names."""
+    return checkpoint.published(state)
 
 
 def published_gmacs(config: Detection, high: int = PUBLISHED_SIDE, wide: int = PUBLISHED_SIDE) -> float:

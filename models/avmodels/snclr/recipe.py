@@ -19,7 +19,6 @@ from avmodels.engine.schedule import Length, staircase
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, DataError
 from avmodels.snclr import checkpoint, coco, cost, data, descent, detection, evaluation
-from avmodels.snclr.checkpoint import published
 from avmodels.snclr.config import RECIPES, Detection, Features, HeldOut, Pretraining, Probing
 from avmodels.snclr.detection import Detector
 from avmodels.snclr.encoder import SIZES, Encoder, ResNetSize, encoder
@@ -264,6 +263,11 @@ def example_input(config: Settings) -> tuple[Tensor, ...]:
     side = config.model.short if isinstance(config, Detection) else config.model.side
     image = torch.empty(1, 3, side, side, device="meta")
     return (image, image) if isinstance(config, Pretraining) else (image,)
+
+
+def published(state: weights.State, config: Settings) -> weights.State:
+    """The weights under their published names."""
+    return checkpoint.published(state)
 
 
 def published_gmacs(config: Settings) -> float:

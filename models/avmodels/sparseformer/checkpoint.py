@@ -32,6 +32,20 @@ RENAMED = (
     (r"^(head\.norm|ln_post)\.", "norm."),
     (r"^(head\.classifier|cls_head)\.", "proj."),
 )
+# The library's names, and those of the code that trained version 1.
+TRAINING_NAMES = (
+    (r"^initial_roi\.", "token_roi."),
+    (r"^initial_embedding\.", "token_embedding."),
+    (r"\.norm1\.", ".ln_attn."),
+    (r"\.attn\.qkv\.", ".attn.in_proj_"),
+    (r"\.attn\.proj\.", ".attn.out_proj."),
+    (r"\.norm2\.", ".ffn.0."),
+    (r"\.mlp\.fc1\.", ".ffn.1."),
+    (r"\.mlp\.fc2\.", ".ffn.3."),
+    (r"\.adaptive_mixing\.out_proj\.", ".adaptive_mixing.tuo_proj."),
+    (r"^norm\.", "head.norm."),
+    (r"^proj\.", "head.classifier."),
+)
 # The class token once had a region, which nothing read.
 DROPPED = ("global_roi.weight",)
 
@@ -81,6 +95,17 @@ def library_state(state: State) -> State:
         centre, half = state.pop("token_roi_cc.weight"), state.pop("token_roi_wh.weight") / 2
         state["initial_roi.weight"] = torch.cat([centre - half, centre + half], dim=-1)
     return {new: state[old] for old, new in library_names(state).items()}
+
+
+def training_state(state: State) -> State:
+    """The tensors of a network of version 1 under the names of the code that trained it."""
+
+    def renamed(name: str) -> str:
+        for pattern, replacement in TRAINING_NAMES:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    return {renamed(name): tensor for name, tensor in state.items()}
 
 
 def start(model: SparseFormer, state: State, what: str) -> list[str]:

@@ -77,7 +77,7 @@ class VideoNetwork(Network):
 
 
 class Images(Section):
-    """A folder of images, DIR/{train,val}/CLASS/*, and how they become squares of `side` pixels.
+    """Images in a layout of avmodels.data.imagenet, and how they become squares of `side` pixels.
 
     `area` is the share of an image that a training crop covers. In tests the short side is made
     int(side / `centre`) pixels, and the middle taken.
@@ -109,24 +109,61 @@ class BootstrapImages(Images):
 
 
 class Clips(Section):
-    """Clips of `frames` square frames of `side` pixels."""
+    """Videos of the lists train.csv and val.csv (`path label` a line), and the clips taken of them: `frames` square
+    frames of `side` pixels, `stride` apart.
+
+    `area` is the share of the picture that a training crop covers. A test takes `segments` clips spread over a
+    video, and of each `crops` squares.
+    """
 
     side: int = Field(default=224, gt=0)
     frames: int = Field(default=32, gt=0)
+    stride: int = Field(default=2, gt=0)
+    area: tuple[float, float] = (0.08, 1.0)
+    flip: bool = True
+    mix: bool = True
+    mixup: float = Field(default=0.8, gt=0)
+    cutmix: float = Field(default=1.0, gt=0)
+    smoothing: float = Field(default=0.1, ge=0, lt=1)
+    segments: int = Field(default=4, gt=0)
+    crops: int = Field(default=3, gt=0)
 
 
-class Parent(Section):
-    """The ViT a network is bootstrapped from: its name in timm (with more `arguments`), the side of the images it sees.
+class ViT(Section):
+    """A ViT: its name in timm (with more `arguments`) and the side of the images it sees."""
+
+    name: str
+    side: int = Field(default=224, gt=0)
+    arguments: dict[str, int] = Field(default_factory=dict)
+
+
+class ClassifyingViT(ViT):
+    """A ViT over some classes."""
+
+    classes: int = Field(gt=0)
+
+
+class Parent(ViT):
+    """The ViT a network is bootstrapped from.
 
     `blocks`: which of its blocks are inherited, see inherit.plan. `align`: what the cosine is taken of, the
     `features` after the last norm, or what head or projection makes of them.
     """
 
-    name: str
-    side: int = Field(default=224, gt=0)
-    arguments: dict[str, int] = Field(default_factory=dict)
     blocks: Literal["later", "all"] = "later"
     align: Literal["features", "projected"] = "features"
+
+
+class Words(Section):
+    """The words a network that was bootstrapped from a CLIP is asked for, for a test without training.
+
+    `weights`: the CLIP whose text tower speaks, a file of OpenAI or open_clip; `quick_gelu`: whether its MLPs have
+    OpenAI's activation. `prompts`: what a class's name is put into, `openai` for its 80 templates, `plain` for one.
+    """
+
+    weights: str
+    quick_gelu: bool = True
+    prompts: Literal["openai", "plain"] = "openai"
 
 
 class Classification(Config):
@@ -152,18 +189,33 @@ class Bootstrapping(Config):
     optimiser: Optimiser
     inherited_lr: float = Field(default=0.1, gt=0, le=1)
     training: Training
+    words: Words | None = None
+
+
+class ParentTraining(Config):
+    """Supervised: a ViT to bootstrap from, where none is at hand."""
+
+    recipe: Literal["parent"]
+    model: ClassifyingViT
+    data: AugmentedImages = AugmentedImages()
+    optimiser: Optimiser
+    training: Training
 
 
 class Videos(Config):
-    """The network over videos, for weights of images to be inflated into: no training was published."""
+    """Supervised: name what a video shows, from weights of images that are inflated. No such training was published:
+    the recipe is ours."""
 
     recipe: Literal["video"]
     model: VideoNetwork
     data: Clips = Clips()
+    optimiser: Optimiser
+    training: Training
 
 
 RECIPES: dict[str, type[Config]] = {
     "classify": Classification,
     "bootstrap": Bootstrapping,
+    "parent": ParentTraining,
     "video": Videos,
 }

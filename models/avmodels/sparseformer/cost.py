@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from timm.models.vision_transformer import VisionTransformer
+
 from avmodels.sparseformer.model import Design, Unit
 
 # The stem's kernel and its stride.
@@ -43,3 +47,13 @@ def one_pass(design: Design, unit: Unit, tokens: int, axes: int) -> int:
         + channels * mixed * width,
     }
     return tokens * sum(of_one_token[op] for op in unit.ops)
+
+
+def vit(model: VisionTransformer, side: int) -> int:
+    """Those of a ViT for one image."""
+    patch, width = model.patch_embed.patch_size[0], model.embed_dim
+    patches = (side // patch) ** 2
+    blocks: Any = model.blocks
+    tokens = patches + model.num_prefix_tokens
+    block = tokens * (4 * width**2 + 2 * width * blocks[0].mlp.fc1.out_features + 2 * tokens * width)
+    return patches * 3 * patch**2 * width + len(blocks) * block + width * model.num_classes

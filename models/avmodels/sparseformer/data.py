@@ -1,95 +1,50 @@
-"""From a folder of images to the tensors of a recipe."""
+"""From image and video files to the tensors of a recipe."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+import torch
+from PIL import Image
 from timm.data.transforms_factory import create_transform
-from torchvision.datasets.folder import IMG_EXTENSIONS
+from torch import Tensor
 
-from avmodels.data.clips import UnreadableError
+from avmodels.data import augment, sampling
+from avmodels.data.clips import Video
+from avmodels.data.images import Picture, read
+from avmodels.data.lists import Clip
 from avmodels.data.samples import Sample
-from avmodels.errors import DataError
-from avmodels.sparseformer.config import PIXELS, AugmentedImages, BootstrapImages, Images
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image file and the number of its class, -1 where it has none."""
-
-    path: Path
-    label: int = -1
-
-    def __str__(self) -> str:
-        return str(self.path)
-
+from avmodels.metrics import views
+from avmodels.sparseformer.config import PIXELS, AugmentedImages, BootstrapImages, Clips, Images
 
 Reader = Callable[[Picture], list[Sample]]
+Transform = Callable[[Image.Image], Tensor]
 
 
-def labelled(folder: Path, classes: int) -> list[Picture]:
-    """The images of `folder`/CLASS/*, classes numbered by name. Raises DataError where they are not `classes`."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if len(names) != classes:
-        raise DataError(f"{folder} has {len(names)} folders of classes, the network {classes} classes")
-    return [
-        Picture(picture.path, label) for label, name in enumerate(names) for picture in found(folder / name)
-    ]
-
-
-def found(folder: Path) -> list[Picture]:
-    """All images at or below a folder, in order of path. Raises DataError where there is none."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS)
-    if not paths:
-        raise DataError(f"there are no images in {folder}")
-    return [Picture(path) for path in paths]
-
-
-def read(path: Path) -> Image.Image:
-    """An image file of any mode as upright RGB; 16 bits are scaled to 8, alpha is left out.
-
-    Raises UnreadableError for a file that is missing, broken, cut short or too large to be meant well.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                image = ImageOps.exif_transpose(file)
-                image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Warning) as error:
-        raise UnreadableError(f"{path} cannot be read as an image: {' '.join(str(error).split())}") from error
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image, np.float32) / 257).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
-
-
-def training_reader(how: AugmentedImages) -> Reader:
+def training_reader(how: AugmentedImages, side: int) -> Reader:
     """Reads an image augmented, (3, side, side), with its label."""
     mean, std = PIXELS[how.pixels]
-    transform: Any = create_transform(
-        how.side,
+    vary: Any = create_transform(
+        side,
         is_training=True,
         scale=how.area,
         auto_augment=how.policy or None,
+        color_jitter=0.0,
         interpolation=how.interpolation,
         mean=mean,
         std=std,
         re_prob=how.erase,
         re_mode="pixel",
     )
-    return lambda picture: [{"image": transform(read(picture.path)), "label": picture.label}]
+    return lambda picture: [{"image": vary(read(picture)), "label": picture.label}]
 
 
 def bootstrap_reader(how: BootstrapImages, side: int) -> Reader:
     """Reads an image mildly augmented, (3, side, side)."""
     mean, std = PIXELS[how.pixels]
-    transform: Any = create_transform(
+    vary: Any = create_transform(
         side,
         is_training=True,
         scale=how.area,
@@ -98,13 +53,60 @@ def bootstrap_reader(how: BootstrapImages, side: int) -> Reader:
         mean=mean,
         std=std,
     )
-    return lambda picture: [{"image": transform(read(picture.path))}]
+    return lambda picture: [{"image": vary(read(picture))}]
+
+
+def middle(how: Images, side: int) -> Transform:
+    """From an RGB image to its middle, (3, side, side), normalised."""
+    mean, std = PIXELS[how.pixels]
+    made: Any = create_transform(
+        side, interpolation=how.interpolation, mean=mean, std=std, crop_pct=how.centre
+    )
+    return made
 
 
 def test_reader(how: Images, side: int) -> Reader:
     """Reads the middle of an image, (3, side, side), with its label."""
-    mean, std = PIXELS[how.pixels]
-    transform: Any = create_transform(
-        side, interpolation=how.interpolation, mean=mean, std=std, crop_pct=how.centre
-    )
-    return lambda picture: [{"image": transform(read(picture.path)), "label": picture.label}]
+    view = middle(how, side)
+    return lambda picture: [{"image": view(read(picture)), "label": picture.label}]
+
+
+def batches(pictures: list[Picture], read: Reader, size: int) -> Iterator[Tensor]:
+    """All pictures in order, (B, 3, side, side). Raises UnreadableError for the first that cannot be read."""
+    for first in range(0, len(pictures), size):
+        yield torch.stack([read(picture)[0]["image"] for picture in pictures[first : first + size]])
+
+
+def training_clips(how: Clips) -> Callable[[Clip], list[Sample]]:
+    """Reads a video's stretch, drawn and cropped at random, (3, frames, side, side), with its label."""
+    mean, std = PIXELS["imagenet"]
+
+    def taken(clip: Clip) -> list[Sample]:
+        video = Video(clip.path)
+        frames = video.frames(sampling.dense(len(video), how.frames, how.stride, random=True))
+        high, wide = frames.shape[1:3]
+        top, left, height, width = augment.random_resized_box(high, wide, how.area)
+        cut = frames[:, top : top + height, left : left + width]
+        pixels = augment.resize_clip(augment.normalise(cut, mean, std), how.side)
+        return [{"video": augment.random_flip(pixels) if how.flip else pixels, "label": clip.label}]
+
+    return taken
+
+
+def test_clips(how: Clips, segments: int, crops: int) -> Callable[[Clip], list[Sample]]:
+    """Reads the views of a video, (segments x crops, 3, frames, side, side), with its label."""
+
+    def taken(clip: Clip) -> list[Sample]:
+        video = Video(clip.path)
+        numbers = sampling.dense_views(len(video), how.frames, how.stride, segments)
+        seen = [view for stretch in numbers for view in squares(video.frames(stretch), how.side, crops)]
+        return [{"video": torch.stack(seen), "label": clip.label}]
+
+    return taken
+
+
+def squares(frames: np.ndarray, side: int, crops: int = 1) -> list[Tensor]:
+    """frames (T, H, W, 3) uint8 -> `crops` squares spread along the longer side, (3, T, side, side) each."""
+    frames = augment.resize_short(frames, side)
+    starts = views.crop_starts(abs(frames.shape[1] - frames.shape[2]), crops)
+    return [augment.normalise(views.square(frames, start), *PIXELS["imagenet"]) for start in starts]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from avmodels.engine.weights import State
-from avmodels.sparseformer.model import Design
+from avmodels.sparseformer.model import Design, SparseFormer
 from avmodels.sparseformer.regions import over_time
 
 
@@ -36,3 +36,17 @@ def with_time(rows: Tensor) -> Tensor:
     """Rows that stand for (x, y), (x, y) ... with a row of zeros for t after each pair: (2n, ...) -> (3n, ...)."""
     pairs = rows.unflatten(0, (-1, 2))
     return torch.cat([pairs, torch.zeros_like(pairs[:, :1])], dim=1).flatten(0, 1)
+
+
+@torch.no_grad()
+def spread_times(model: SparseFormer) -> None:
+    """Spreads the points of a video network's tokens over their times, where they lie at one.
+
+    Equal times have no deviation, and so a gradient thousands of times that of the places, which the bound on its
+    norm then leaves nothing of.
+    """
+    for name, bias in model.named_parameters():
+        if name.endswith("roi_offset_bias"):
+            times = bias.view(-1, 3)[:, 2]
+            if not times.any():
+                times.uniform_(-0.5, 0.5)

@@ -41,24 +41,28 @@ class Inheritance:
         return "\n".join(f"{title}: {len(names)} tensors ({_parts(names)})" for title, names in rows.items())
 
 
-def vit(
-    name: str, side: int, classes: int, arguments: Mapping[str, Any], state: State, what: str
-) -> VisionTransformer:
-    """The ViT called `name` in timm for images of `side` pixels, in evaluation mode, with the weights `state`.
+def vit(name: str, side: int, classes: int, arguments: Mapping[str, Any]) -> VisionTransformer:
+    """The ViT called `name` in timm for images of `side` pixels, with random weights; `arguments` are more of timm's.
 
-    `state` has timm's names or those of a whole CLIP of OpenAI or open_clip; `arguments` are more of timm's.
-    Raises ConfigError for a name timm does not know or another kind of network, WeightsError for other weights.
+    Raises ConfigError for a name timm does not know or another kind of network.
     """
     try:
         made = create_model(name, pretrained=False, img_size=side, num_classes=classes, **arguments)
     except (RuntimeError, TypeError) as error:
-        raise ConfigError(f"parent {name!r}: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"ViT {name!r}: {' '.join(str(error).split())}") from error
     if not isinstance(made, VisionTransformer):
         raise ConfigError(
-            f"parent {name!r} is a {type(made).__name__}; blocks are inherited from a VisionTransformer"
+            f"{name!r} is a {type(made).__name__}; blocks are inherited from a VisionTransformer"
         )
-    weights.fit(made, checkpoint_filter_fn(state, made), what)
-    return made.eval()
+    return made
+
+
+def fit_vit(model: VisionTransformer, state: State, what: str) -> None:
+    """Puts weights of timm's names, or of a whole CLIP of OpenAI or open_clip, into a ViT.
+
+    Raises WeightsError that names what differs.
+    """
+    weights.fit(model, checkpoint_filter_fn(state, model), what)
 
 
 def plan(

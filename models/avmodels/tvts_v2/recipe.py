@@ -32,7 +32,6 @@ from avmodels.tvts_v2 import (
     probe,
     sampling,
 )
-from avmodels.tvts_v2.checkpoint import published
 from avmodels.tvts_v2.config import RECIPES, HeldOut, Pretraining, Probing, ZeroShot
 from avmodels.tvts_v2.model import SIZES, TVTS, Block, Matched
 from avmodels.tvts_v2.probe import Probe
@@ -275,6 +274,11 @@ def kept(config: Settings) -> int:
     """How many patches of a frame the video encoder sees."""
     mask = config.data.mask if isinstance(config, Pretraining) else 0.0
     return sampling.kept_count(SIZES[config.model.size].patches, mask)
+
+
+def published(state: weights.State, config: Settings) -> weights.State:
+    """The weights under their published names."""
+    return checkpoint.published(state)
 
 
 def published_gmacs(config: Settings) -> float:

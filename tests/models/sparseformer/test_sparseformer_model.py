@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
+import open_clip
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from open_clip.model import CLIP, CLIPTextCfg
 from torch import Tensor
 
 from avmodels.errors import ConfigError, WeightsError
@@ -178,6 +181,13 @@ def training_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
+def test_weights_go_out_under_the_names_of_their_code() -> None:
+    state = seeded(dataclasses.replace(SMALL, numerics="training")).state_dict()
+    assert checkpoint.training_state(state).keys() == training_names(state).keys()
+    again = checkpoint.library_state(checkpoint.training_state(state))
+    assert all(torch.equal(tensor, state[name]) for name, tensor in again.items())
+
+
 @pytest.mark.parametrize("wrap", ["", "model", "model_ema"])
 def test_the_training_code_s_checkpoints_load_whole(wrap: str) -> None:
     design = dataclasses.replace(SMALL, numerics="training", points=36)
@@ -256,8 +266,9 @@ def clip_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_the_vision_tower_of_a_clip_is_inherited() -> None:
     name, how = "vit_base_patch16_clip_quickgelu_224", (32, 8, SMALL_VIT)
     torch.manual_seed(1)
-    parent = inherit.vit(name, *how, _state_of_vit(name, *how), "the first")
-    again = inherit.vit(name, *how, clip_names(parent.state_dict()), "open_clip's")
+    parent, again = (inherit.vit(name, *how).eval() for _ in range(2))
+    inherit.fit_vit(parent, _state_of_vit(name, *how), "the first")
+    inherit.fit_vit(again, clip_names(parent.state_dict()), "open_clip's")
     assert torch.equal(again(image(32)), parent(image(32)))
     design = bootstrapped_small(quick_gelu=True)
     model = SparseFormer(design, 8, bias=False)
@@ -291,7 +302,7 @@ def test_a_network_of_one_unit_a_block_inherits_all_of_them() -> None:
 @pytest.mark.parametrize("name", ["no_such_vit", "resnet18"])
 def test_another_parent_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
-        inherit.vit(name, 32, 8, {}, {}, "it")
+        inherit.vit(name, 32, 8, {})
 
 
 def test_a_parent_of_another_depth_is_refused() -> None:
@@ -303,18 +314,46 @@ def test_a_parent_of_another_depth_is_refused() -> None:
 # --- words ---------------------------------------------------------------------------------------------------
 
 
-def test_a_class_is_the_mean_direction_of_its_prompts() -> None:
+def small_clip(embedding: int = 8) -> CLIP:
+    """A CLIP of open_clip with a text tower of one block."""
     torch.manual_seed(0)
-    size = zero_shot.TextSize(embedding=8, width=64, depth=1, heads=1)
-    tower = zero_shot.TextEncoder(size).eval()
-    again = zero_shot.text_tower(tower.state_dict(), "it")
-    prompts = ("a photo of a {}.", "a drawing of a {}.")
-    vectors = zero_shot.class_vectors(again, ["cat", "dog"], prompts)
-    assert vectors.norm(dim=-1).tolist() == pytest.approx([1, 1])
-    one = zero_shot.class_vectors(tower, ["cat"], prompts[:1])
-    other = zero_shot.class_vectors(tower, ["cat"], prompts[1:])
-    torch.testing.assert_close(vectors[:1], zero_shot.unit(one + other))
-    scores = zero_shot.similarities(vectors, vectors, 0.0)
-    assert zero_shot.recall(scores, 1) == 1
+    text = CLIPTextCfg(width=64, heads=1, layers=1)
+    return CLIP(embedding, zero_shot.NO_VISION, text, quick_gelu=True).eval()
+
+
+def test_the_network_speaks_with_its_parents_text_tower() -> None:
+    model, parent = seeded(bootstrapped_small()), small_clip()
+    whole = zero_shot.clip(model, parent.state_dict(), "it")
+    words = ["a cat", "a dog on a mat"]
+    tokens = open_clip.get_tokenizer("ViT-B-16")(words)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            zero_shot.text_vectors(whole, words), parent.encode_text(tokens, normalize=True)
+        )
+        torch.testing.assert_close(whole.encode_image(image()), model(image()))
+    plain = zero_shot.class_vectors(whole, ["cat", "dog"], "plain")
+    torch.testing.assert_close(
+        plain, zero_shot.text_vectors(whole, ["a photo of a cat.", "a photo of a dog."])
+    )
+    assert zero_shot.class_vectors(whole, ["cat"]).norm(dim=-1).item() == pytest.approx(1)
+
+
+def test_another_text_tower_is_refused() -> None:
     with pytest.raises(WeightsError, match="no text tower"):
-        zero_shot.text_tower({"proj": torch.ones(2)}, "it")
+        zero_shot.clip(seeded(SMALL), {"proj": torch.ones(2)}, "it")
+    with pytest.raises(WeightsError, match="a space of 12 dimensions, the network of 8"):
+        zero_shot.clip(seeded(SMALL), small_clip(12).state_dict(), "it")
+
+
+def test_texts_find_images_and_images_one_of_their_texts() -> None:
+    owners = np.array([0, 0, 1, 2])
+    scores = np.array([[0.9, 0.1, 0.2], [0.1, 0.8, 0.2], [0.3, 0.7, 0.2], [0.1, 0.2, 0.6]])
+    told = zero_shot.recalls(scores, owners)
+    assert told["text_to_image_R@1"] == 75 and told["text_to_image_R@5"] == 100
+    # The second text is nearer to image 1 than its own is, but image 0 has another.
+    assert told["image_to_text_R@1"] == pytest.approx(100 * 2 / 3)
+
+
+def test_folders_of_imagenet_are_called_by_its_words() -> None:
+    assert zero_shot.words_of(["fire_engine", "dog"]) == ["fire engine", "dog"]
+    assert zero_shot.words_of([f"n{number:08}" for number in range(1000)])[0] == "tench"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-from avmodels.data.clips import UnreadableError
+from avmodels import run, zoo
+from avmodels.data import toy
 from avmodels.engine import config as configs
 from avmodels.engine import weights
-from avmodels.errors import ConfigError, DataError
-from avmodels.sparseformer import data, recipe
+from avmodels.errors import ConfigError, DataError, WeightsError
+from avmodels.sparseformer import recipe
 
 FOLDER = Path(str(files("avmodels.sparseformer"))) / "configs"
 COLOURS = ("red", "green", "blue", "grey")
@@ -53,58 +55,6 @@ def test_every_configuration_builds_at_the_published_cost(variant: str) -> None:
 def test_a_wrong_setting_is_named(setting: str, fault: str) -> None:
     with pytest.raises(ConfigError, match=fault):
         loaded("tiny", setting)
-
-
-# --- images --------------------------------------------------------------------------------------------------
-
-
-def ramp(mode: str) -> Image.Image:
-    grey = np.tile(np.linspace(0, 255, 32, dtype=np.uint8), (24, 1))
-    if mode == "I;16":
-        return Image.fromarray(grey.astype(np.uint16) * 257)
-    return Image.fromarray(np.stack([grey] * 3, -1)).convert(mode)
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"),
-    [
-        ("L", "png"),
-        ("CMYK", "jpg"),
-        ("P", "png"),
-        ("RGBA", "png"),
-        ("LA", "png"),
-        ("I;16", "png"),
-        ("1", "png"),
-    ],
-)
-def test_every_mode_reads_as_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
-    path = tmp_path / f"ramp.{suffix}"
-    ramp(mode).save(path)
-    got = data.read(path)
-    assert got.mode == "RGB" and got.size == (32, 24)
-    off = np.asarray(got, float) - np.asarray(ramp("RGB"), float)
-    # A palette and two levels dither: right in the mean only.
-    assert abs(off.mean()) < 4 if mode in ("P", "1") else np.abs(off).mean() < 8
-
-
-def test_a_photo_taken_on_its_side_is_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    ramp("RGB").save(tmp_path / "side.jpg", exif=exif)
-    assert data.read(tmp_path / "side.jpg").size == (24, 32)
-
-
-def test_what_is_no_image_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Image.effect_noise((64, 64), 90).save(tmp_path / "whole.png")
-    whole = (tmp_path / "whole.png").read_bytes()
-    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
-    (tmp_path / "text.png").write_text("no image")
-    for name in ("cut.png", "text.png", "missing.png"):
-        with pytest.raises(UnreadableError, match=name):
-            data.read(tmp_path / name)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 3000)
-    with pytest.raises(UnreadableError, match="whole.png"):
-        data.read(tmp_path / "whole.png")
 
 
 # --- training ------------------------------------------------------------------------------------------------
@@ -163,9 +113,89 @@ def test_bootstrapping_comes_near_its_parent(pictures: Path, tmp_path: Path, cap
     recipe.load(recipe.build(config), config, tmp_path / "run" / "model.safetensors")
 
 
-def test_videos_are_neither_trained_on_nor_judged(tmp_path: Path) -> None:
-    config = loaded("v1-tiny-k400")
-    with pytest.raises(ConfigError, match="no training on videos"):
-        recipe.train(config, tmp_path, tmp_path, None, resume=False)
-    with pytest.raises(ConfigError, match="no test on videos"):
-        recipe.evaluate(config, tmp_path, tmp_path, tmp_path)
+def test_videos_are_named_from_image_weights(toys: Path, tmp_path: Path) -> None:
+    """An image network, inflated, trains on clips; its points are spread over time first."""
+    small = (
+        "model.units=[64 ATTN ROI_ADJ SAMPLING_M MLP, 64 ATTN MLP]",
+        "training.batch=8",
+        "training.epochs=1",
+    )
+    settings = (*small, "data.frames=4", "data.segments=2", "data.crops=3")
+    pictures = loaded("tiny", *small[:1], "model.points=16", "model.channels=24")
+    weights.write(recipe.build(pictures).state_dict(), tmp_path / "image.safetensors", {})
+    config = loaded("tiny-video", *settings)
+    model = recipe.build(config)
+    recipe.start(model, tmp_path / "image.safetensors")
+    assert not model.state_dict()["layers.0.roi_offset_bias"].view(-1, 3)[:, 2].any()
+    metrics = recipe.train(config, toys, tmp_path, tmp_path / "image.safetensors", resume=False)
+    assert metrics["held_out"] == 16
+    trained = weights.read(tmp_path / "model.safetensors", "sparseformer")
+    assert trained["layers.0.roi_offset_bias"].view(-1, 3)[:, 2].std() > 0.1
+    told = recipe.evaluate(config, tmp_path / "model.safetensors", toys, tmp_path)
+    assert told["held_out"] == 16 and told["top5"] >= told["top1"]
+
+
+def test_a_network_in_clips_space_is_asked_by_words(pictures: Path, tmp_path: Path) -> None:
+    from tests.models.sparseformer.test_sparseformer_model import small_clip
+
+    small = "model.units=[64x2 SAMPLING_M PE_INJECT ATTN MLP ROI_ADJ, 64 SAMPLING_M, 64 ATTN MLP]"
+    settings = (small, "model.tokens=6", "model.classes=8", "data.side=32", "training.precision=fp32")
+    settings += ("training.workers=0", "training.batch=8")
+    config = loaded("clip-base", *settings)
+    path, clip = tmp_path / "network.safetensors", tmp_path / "clip.safetensors"
+    weights.write(recipe.build(config).state_dict(), path, {})
+    weights.write(small_clip().state_dict(), clip, {})
+    with pytest.raises(ConfigError, match="words.weights=FILE"):
+        recipe.evaluate(config, path, pictures, tmp_path)
+    config = loaded("clip-base", *settings, f"words.weights={clip}")
+    told = recipe.evaluate(config, path, pictures, tmp_path)
+    assert told["held_out"] == 16 and 0 <= told["top1"] <= 100
+    files = [f"val/{colour}/{number}.png" for colour in COLOURS for number in range(4)]
+    captions = {
+        "images": [{"id": number, "file_name": f"{pictures}/{file}"} for number, file in enumerate(files)],
+        "annotations": [{"image_id": number, "caption": f"picture {number}"} for number in range(16)],
+    }
+    with pytest.raises(DataError, match="neither annotations"):
+        recipe.evaluate(config, path, tmp_path, tmp_path)
+    (tmp_path / "captions.json").write_text(json.dumps(captions))
+    told = recipe.evaluate(config, path, tmp_path, tmp_path)
+    assert told["images"] == told["texts"] == 16 and told["text_to_image_R@10"] >= told["text_to_image_R@1"]
+    (tmp_path / "captions.json").write_text("[]")
+    with pytest.raises(DataError, match="lists no captions"):
+        recipe.evaluate(config, path, tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("variant", ["v1-tiny", "v1-tiny-converted"])
+def test_published_weights_go_in_and_out(variant: str, tmp_path: Path) -> None:
+    """Each layout comes back under its own names."""
+    name, sizes = f"sparseformer/{variant}", ("model.classes=5",)
+    model = zoo.create(name, settings=sizes)
+    theirs = recipe.published(model.state_dict(), zoo.load("sparseformer", variant))
+    assert ("token_roi.weight" in theirs) == (variant == "v1-tiny")
+    torch.save({"model": theirs}, tmp_path / "published.pth")
+    ours = run.import_weights(name, tmp_path / "published.pth", tmp_path / "ours.safetensors", sizes)
+    run.export_weights(name, tmp_path / "again.pth", ours)
+    again = torch.load(tmp_path / "again.pth", weights_only=True)["model"]
+    assert again.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[each]) for each, tensor in again.items())
+    with pytest.raises(WeightsError, match=r"initial_roi.weight is \(49, 4\), the model's \(64, 4\)"):
+        run.import_weights(
+            name.replace("tiny", "small"), tmp_path / "published.pth", tmp_path / "no.safetensors"
+        )
+
+
+@pytest.mark.slow
+def test_few_tokens_keep_what_a_small_vit_knows(tmp_path: Path) -> None:
+    """A ViT learns toy shapes; a quarter of its tokens, bootstrapped without labels, keeps 95 % of its accuracy."""
+    toy.make("imagenet", tmp_path / "toy", 4000, 800)
+    accuracy = {}
+    for variant, init in (
+        ("tiny-parent", None),
+        ("tiny-bootstrap", tmp_path / "tiny-parent/best.safetensors"),
+    ):
+        config = zoo.load("sparseformer", variant)
+        run.train("sparseformer", config, tmp_path / "toy", tmp_path / variant, init)
+        path = tmp_path / variant / "best.safetensors"
+        accuracy[variant] = run.evaluate("sparseformer", config, path, tmp_path / "toy", tmp_path)["top1"]
+    assert accuracy["tiny-parent"] > 60  # chance is 12.5
+    assert accuracy["tiny-bootstrap"] >= 0.95 * accuracy["tiny-parent"]
