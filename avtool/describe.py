@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from avtool.errors import UsageError
 from avtool.timeline import Description, Span
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
-    from avtool.perception import Progress
+    from avtool.media.probe import Probe
+    from avtool.perception import Perception, Progress
     from avtool.schedule import Dropped
     from avtool.settings import Settings
     from avtool.timeline import Film
@@ -41,15 +43,7 @@ def describe(
     Raises MediaError where the film cannot be read, UsageError for a wrong cast, subtitle or setting,
     MissingError where a weight is not installed, ResourceError where the disk is full.
     """
-    from avtool import schedule
-    from avtool.errors import UsageError
-    from avtool.narrate import facts, naming, style
-    from avtool.narrate.pace import speaking_time
     from avtool.perception import open_film
-    from avtool.rehearse import Rehearsal
-    from avtool.speak import voice
-    from avtool.tracks.script import Script
-    from avtool.weights import index
 
     seen = open_film(
         movie,
@@ -64,8 +58,29 @@ def describe(
         allow_outside=allow_outside,
         progress=progress,
     )
-    if seen.source.described and not force:
-        raise UsageError(f"{movie} has an audio description track already; --force describes it all the same")
+    if not force:
+        refuse_described(seen.source)
+    return draft(seen, voiced)
+
+
+def refuse_described(film: Probe) -> None:
+    """Raise UsageError where `film` carries an audio description already."""
+    if film.described:
+        raise UsageError(
+            f"{film.path} has an audio description track already; --force describes it all the same"
+        )
+
+
+def draft(seen: Perception, voiced: bool = False) -> Script:
+    """The script of a film that is open, as `describe` makes it; raises what `describe` raises."""
+    from avtool import schedule
+    from avtool.narrate import facts, naming, style
+    from avtool.narrate.pace import speaking_time
+    from avtool.rehearse import Rehearsal
+    from avtool.speak import voice
+    from avtool.tracks.script import Script
+    from avtool.weights import index
+
     film = seen.film()
     candidates = facts.candidates(film, seen.cast, seen.settings)
     refused: list[schedule.Dropped] = []

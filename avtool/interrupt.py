@@ -31,6 +31,11 @@ def graceful(tell: Callable[[], None]) -> Iterator[None]:
         _asked = False
 
 
+def asked() -> bool:
+    """Whether the user asked to stop."""
+    return _asked
+
+
 def safe_point() -> None:
     """Called where everything so far is on disk: stops here if the user asked for it."""
     if _asked:

@@ -260,6 +260,12 @@ class Perception:
             "actions", self._sight_key("people"), self._speech_key(), network and detect.digest(network)
         )
 
+    def script_key(self) -> str:
+        """The key of what is told: everything that perception and narration stand on."""
+        senses = [self._sight_key(sense) for sense in SIGHT]
+        characters = self._characters_key() if self.cast else None
+        return self.key("script", senses, self._actions_key(), characters, self.settings.model_dump())
+
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""
         if self.cast is not None and not self.work.has("characters", self._characters_key()):

@@ -55,10 +55,12 @@ class Store:
             system.put_file(str(file), beside)
             system.mv(beside, f"{root}/{file.name}")
 
-    def forget(self, name: str) -> None:
-        """Remove the file `name`, if it is there."""
-        with self._opened() as (system, root), suppress(FileNotFoundError):
-            system.rm_file(f"{root}/{name}")
+    def forget(self, pattern: str) -> None:
+        """Remove the files whose names match `pattern`."""
+        with self._opened() as (system, root):
+            for remote in system.glob(f"{root}/{pattern}"):
+                with suppress(FileNotFoundError):  # another machine was quicker
+                    system.rm_file(str(remote))
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[AbstractFileSystem, str]]:

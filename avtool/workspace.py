@@ -128,13 +128,18 @@ def workspace(digest: str, within: str | Path | None = None, force: bool = False
 
     `within` may be the URL of a storage that machines share; this one then works on a copy of what it needs.
     """
+    name = digest[:20]
+    shared = Store(str(within)).within(name) if is_url(within) else None
+    return Workspace(local(within) / name, force, shared)
+
+
+def local(within: str | Path | None = None) -> Path:
+    """The folder of this machine that holds the workspaces `within` a folder or URL."""
     from platformdirs import user_cache_path
 
-    name, cache = digest[:20], user_cache_path("avtool")
     if is_url(within):
-        shared = Store(str(within)).within(name)
-        return Workspace(cache / "shared" / key(within) / name, force, shared)
-    return Workspace((Path(within) if within else cache / "films") / name, force)
+        return user_cache_path("avtool") / "shared" / key(within)
+    return Path(within) if within else user_cache_path("avtool") / "films"
 
 
 class Workspace:
@@ -190,6 +195,13 @@ class Workspace:
                 return json.loads(file.readline()).get("key") == key
         except (OSError, ValueError):
             return False
+
+    def clear(self) -> None:
+        """Forget the records of every stage."""
+        for path in self.folder.glob("*.jsonl"):
+            path.unlink(missing_ok=True)
+        if self._shared:
+            self._shared.forget("*.jsonl")
 
     def discard(self, stage: str) -> None:
         """Forget the stage's records."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from avtool.cli import options
-from avtool.cli.films import each, expand
+from avtool.cli.films import expand
+from avtool.cli.library import EngineName, through
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
@@ -17,6 +19,7 @@ from avtool.errors import UsageError
 from avtool.workspace import writable
 
 if TYPE_CHECKING:
+    from avtool.library.order import Order
     from avtool.tracks.script import Script
 
 TEMPLATE = "{stem}.{lang}.ad.{ext}"
@@ -25,6 +28,9 @@ TEMPLATE = "{stem}.{lang}.ad.{ext}"
 def describe(
     films: options.Films,
     cast: options.CastFile = None,
+    cast_dir: Annotated[
+        Path | None, typer.Option(help="Folder with a cast file for each film: NAME.json for NAME.mkv.")
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +58,16 @@ def describe(
     extended: Extended = False,
     work: options.Work = None,
     force: options.Force = False,
+    engine: EngineName = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Several films: how many at a time here (default: as cores and memory allow)."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster (default: one begun on this machine).")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, and how long.")
     ] = False,
@@ -62,58 +78,64 @@ def describe(
 ) -> None:
     """Write a timed audio-description track for each film."""
     from avtool.config import resolve
-    from avtool.describe import describe
+    from avtool.describe import refuse_described
+    from avtool.library.order import Order, deliver
+    from avtool.perception import open_film
 
     talk(quiet, verbose)
     values = resolve(preset, options.pairs(settings))[0]
     kinds = formats or _kinds_of(output)
-    asked: dict[str, Any] = {
-        "cast": cast,
-        "settings": values,
-        "subtitles": subtitles,
-        "audio_track": audio_track,
-        "start": start,
-        "end": end,
-        "work": work,
-        "force": force,
-        "allow_outside": allow_outside,
-    }
     spoken = spoken or mux or hls or extended
-    single = len(expand(films)) == 1
+    voice = {"audio_track": audio_track, "mux": mux, "hls": hls, "extended": extended} if spoken else None
+    several = expand(films)
+    if cast and cast_dir:
+        raise UsageError("--cast is for every film, --cast-dir has one for each: choose one of them")
 
-    def one(film: Path) -> None:
-        from avtool.perception import open_film
-        from avtool.speak import speak
-        from avtool.tracks import write
+    def order(film: Path) -> Order:
+        alone = len(several) == 1 and len(kinds) == 1
+        files = {kind: destination(film, kind, output, values.language, alone) for kind in kinds}
+        asked: dict[str, Any] = {
+            "cast": _cast_of(film, cast_dir) if cast_dir else cast,
+            "settings": values,
+            "subtitles": subtitles,
+            "audio_track": audio_track,
+            "start": start,
+            "end": end,
+            "work": work,
+            "allow_outside": allow_outside,
+        }
+        return Order(film, asked, files, voice, force)
 
-        files = [
-            destination(film, kind, output, values.language, single and len(kinds) == 1) for kind in kinds
-        ]
-        if dry_run:
-            _tell_plan(film, files, asked)
-            return
-        for file in files:
+    orders = [order(film) for film in several]
+    for file in (file for one in orders for file in one.files.values()):
+        if not dry_run:
             writable(file)
-        with told(progress, film.name) as tell:
-            script = describe(film, voiced=spoken, progress=tell, **asked)
-        for kind, file in zip(kinds, files, strict=True):
-            write(script, file, kind)
-        _show(script, film, files, json, quiet)
-        if spoken:
-            seen = open_film(film, **{**asked, "force": False})
-            done = speak(
-                script.descriptions,
-                seen,
-                files[0].parent,
-                waiting=script.waiting,
-                audio_track=audio_track,
-                mux=mux,
-                hls=hls,
-                extended=extended,
-            )
-            show(done, film, json, quiet)
+    if dry_run:
+        for one in orders:
+            _tell_plan(one)
+    elif len(orders) == 1:
+        [one] = orders
+        with told(progress, one.film.name) as tell:
+            seen = open_film(one.film, force=force, progress=tell, **one.asked)
+            if not force:
+                refuse_described(seen.source)
+            script, voiced = deliver(one, seen)
+        _show(script, one.film, [*one.files.values()], json, quiet)
+        if voiced:
+            show(voiced, one.film, json, quiet)
+    else:
+        through(orders, engine, workers, address, progress, json, quiet)
 
-    each(films, one)
+
+def _cast_of(film: Path, folder: Path) -> Path | None:
+    """The film's own cast file in `folder`; None, and a warning, where there is none."""
+    file = folder / f"{film.stem}.json"
+    if not folder.is_dir():
+        raise UsageError(f"--cast-dir {folder} is no folder")
+    if file.is_file():
+        return file
+    logging.getLogger("avtool").warning("%s has no cast file %s: nobody in it is named", film.name, file)
+    return None
 
 
 def _kinds_of(output: str | None) -> list[str]:
@@ -150,15 +172,16 @@ def destination(film: Path, kind: str, output: str | None, language: str, alone:
 _COST = {"speech": 0.03, "shots": 0.06, "looks": 0.01, "people": 0.20, "tags": 0.05, "texts": 0.04}
 
 
-def _tell_plan(film: Path, files: list[Path], asked: dict[str, Any]) -> None:
+def _tell_plan(order: Order) -> None:
     from avtool.perception import open_film
 
-    seen = open_film(film, **asked)
+    seen = open_film(order.film, force=order.force, **order.asked)
     rows = [
         (stage, "done" if done else f"about {_COST.get(stage, 0) * seen.span.seconds + 0.5:.0f} s")
         for stage, done in seen.stages()
     ]
-    table(f"{film.name}: plan", ("stage", "time"), [*rows, *(("write", file) for file in files)])
+    writes = [("write", file) for file in order.files.values()]
+    table(f"{order.film.name}: plan", ("stage", "time"), [*rows, *writes])
 
 
 def _show(script: Script, film: Path, files: list[Path], json: bool, quiet: bool) -> None:

@@ -24,14 +24,31 @@ def progress(mode: str, file: str) -> Iterator[Progress | None]:
 
     Raises UsageError for a mode that is none of MODES.
     """
-    if mode not in MODES:
-        raise UsageError(f"--progress {mode}: known are {', '.join(MODES)}")
+    checked(mode)
     if mode == "json":
         yield _json_lines(file)
     elif mode == "auto" and sys.stderr.isatty():
         yield from _bars(file)
     else:
         yield None
+
+
+def checked(mode: str) -> None:
+    """Raises UsageError for a mode that is none of MODES."""
+    if mode not in MODES:
+        raise UsageError(f"--progress {mode}: known are {', '.join(MODES)}")
+
+
+def line(stage: str, done: float, total: float, eta: float | None, file: str) -> None:
+    """One object on stderr for programs."""
+    told = {
+        "stage": stage,
+        "done": done,
+        "total": total,
+        "eta_s": None if eta is None else round(eta, 1),
+        "file": file,
+    }
+    print(json.dumps(told), file=sys.stderr, flush=True)
 
 
 def _json_lines(file: str) -> Progress:
@@ -45,14 +62,7 @@ def _json_lines(file: str) -> Progress:
             return
         told[stage] = now
         eta = (now - began[stage]) * (total - done) / done if done else None
-        line = {
-            "stage": stage,
-            "done": done / SECOND,
-            "total": total / SECOND,
-            "eta_s": None if eta is None else round(eta, 1),
-            "file": file,
-        }
-        print(json.dumps(line), file=sys.stderr, flush=True)
+        line(stage, done / SECOND, total / SECOND, eta, file)
 
     return tell
 
