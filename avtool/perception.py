@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avtool import __version__
+from avtool import __version__, ledger
 from avtool.errors import UsageError
 from avtool.timeline import (
     Action,
@@ -99,6 +100,10 @@ class Perception:
         """The key of a stage's file: the film, the part looked at, what made it and what it reads."""
         return key(__version__, self.source.digest, self.span.start, self.span.end, stage, *parts)
 
+    def taking(self, stage: str) -> AbstractContextManager[None]:
+        """Notes what the block takes, in the film's workspace."""
+        return ledger.taking(self.work.folder, self.source.path, stage, self.span.seconds)
+
     def _sight_key(self, sense: str) -> str:
         weights = [index()[name].sha256 for name in SIGHT[sense]]
         return self.key(sense, weights, [self._sight_key(other) for other in READS[sense]])
@@ -115,7 +120,7 @@ class Perception:
         from avtool.perceive import cores
 
         watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
-        with cores.shared():
+        with cores.shared(), self.taking("sight"):
             damaged = frames.show(
                 self.source, list(watching.values()), span=self.span, progress=self._report("watching")
             )
@@ -192,13 +197,14 @@ class Perception:
         if found is None:
             from avtool.perceive.speech import listen
 
-            found = listen(
-                self.source,
-                audio_track=self._audio_track,
-                subtitles=self._subtitles,
-                span=self.span,
-                progress=self._report("listening"),
-            )
+            with self.taking("hearing"):
+                found = listen(
+                    self.source,
+                    audio_track=self._audio_track,
+                    subtitles=self._subtitles,
+                    span=self.span,
+                    progress=self._report("listening"),
+                )
             self.work.save("speech", stage_key, found, weights=HEARING)
         return found
 
@@ -216,7 +222,8 @@ class Perception:
 
         found = self.work.load("characters", self._characters_key(), Sighting)
         if found is None:
-            found = characters.recognise(self.crowd, self.bank, self.settings)
+            with self.taking("characters"):
+                found = characters.recognise(self.crowd, self.bank, self.settings)
             self.work.save("characters", self._characters_key(), found)
         return found
 
@@ -242,13 +249,15 @@ class Perception:
             from avtool.narrate import ava
             from avtool.perceive.actions import act
 
-            found = act(self.crowd, self.shots, self.speech if self.source.audio else None)
-            if (network := detect.choose(None)) is not None:
-                seen = detect.by_network(self, network, progress=self._progress)
-                found = sorted(
-                    [*found, *ava.actions(seen, self.crowd.people, self.shots)],
-                    key=lambda action: (action.span, action.track, action.verb),
-                )
+            crowd, shots, speech = self.crowd, self.shots, self.speech if self.source.audio else None
+            with self.taking("actions"):
+                found = act(crowd, shots, speech)
+                if (network := detect.choose(None)) is not None:
+                    seen = detect.by_network(self, network, progress=self._progress)
+                    found = sorted(
+                        [*found, *ava.actions(seen, crowd.people, shots)],
+                        key=lambda action: (action.span, action.track, action.verb),
+                    )
             self.work.save("actions", self._actions_key(), found)
         return found
 

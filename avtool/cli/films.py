@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from glob import glob
 from pathlib import Path
 
+from avtool.cli.talk import tell
 from avtool.errors import AvtoolError, MediaError, PartialError
 
 SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".ts", ".m4v", ".mpg", ".mpeg", ".mts", ".m2ts", ".wmv"}
@@ -46,6 +46,6 @@ def each(inputs: Sequence[str], job: Callable[[Path], None]) -> None:
             job(film)
         except AvtoolError as error:
             failed.append(str(error))
-            print(f"avtool: {error}", file=sys.stderr)
+            tell(str(error))
     if failed:
         raise PartialError(f"{len(failed)} of {len(films)} films failed: " + "; ".join(failed))

@@ -26,7 +26,9 @@ from avtool.cli import (
     report,
     retime,
     stages,
+    stats,
     tag,
+    talk,
     voice,
     weights,
 )
@@ -53,8 +55,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _app(
     version: bool = typer.Option(False, "--version", callback=_version, help="Print the version."),
+    log_json: bool = typer.Option(False, "--log-json", help="Warnings and errors as JSON, an object a line."),
 ) -> None:
-    pass
+    talk.in_json(log_json)
 
 
 app.command("describe")(describe.describe)
@@ -71,6 +74,7 @@ app.add_typer(characters.app, name="characters")
 models.add_to(app, weights.app)
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
+app.command("stats")(stats.stats)
 app.command("doctor")(doctor.doctor)
 
 
@@ -82,25 +86,25 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is one line on stderr."""
     try:
-        with graceful(lambda: _say("finishing the stage under way; Ctrl-C again stops now")):
+        with graceful(lambda: talk.tell("finishing the stage under way; Ctrl-C again stops now", "info")):
             code = app(arguments, prog_name="avtool", standalone_mode=False) or 0
             if code == INTERRUPTED:  # what Typer makes of Ctrl-C
                 raise KeyboardInterrupt
             return code
     except (AvtoolError, ModelsError) as error:
-        _say(str(error))
+        talk.tell(str(error))
         return error.exit_code
     except typer.TyperException as error:
-        _say(f"{error}; see `avtool --help`")
+        talk.tell(f"{error}; see `avtool --help`")
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        _say(f"interrupted; what is done is kept, go on with: avtool {shlex.join(arguments)}")
+        talk.tell(f"interrupted; what is done is kept, go on with: avtool {shlex.join(arguments)}")
         return INTERRUPTED
     except ModuleNotFoundError as error:
-        _say(f"the package {error.name} is missing: pip install 'avtool[embedded,voice]'")
+        talk.tell(f"the package {error.name} is missing: pip install 'avtool[embedded,voice]'")
         return MissingError.exit_code
     except MemoryError:
-        _say("out of memory; close other programs, or describe a part with --from and --to")
+        talk.tell("out of memory; close other programs, or describe a part with --from and --to")
         return ResourceError.exit_code
     except OSError as error:
         if "No usable temporary directory" in str(error):  # Python tried to write in each of them
@@ -108,14 +112,10 @@ def run(arguments: list[str]) -> int:
         if error.filename is None and error.errno not in FULL:
             return _bug()
         told = cannot_write(Path(error.filename or "a file"), error)
-        _say(str(told))
+        talk.tell(str(told))
         return told.exit_code
     except Exception:  # noqa: BLE001 - the last resort: whatever it is, the user gets one line
         return _bug()
-
-
-def _say(text: str) -> None:
-    print(f"avtool: {text}", file=sys.stderr)
 
 
 def _bug() -> int:
@@ -129,5 +129,5 @@ def _bug() -> int:
         where = f"the log is {log}"
     except OSError as error:
         where = f"no log, since {log} cannot be written ({error.strerror})"
-    _say(f"unexpected error, a bug of avtool: {bug!r}; {where}")
+    talk.tell(f"unexpected error, a bug of avtool: {bug!r}; {where}")
     return AvtoolError.exit_code

@@ -106,13 +106,16 @@ def deliver(order: Order, seen: Perception) -> tuple[Script, Voiced | None]:
     from avtool.speak import speak
     from avtool.tracks import write
 
-    script = draft(seen, voiced=order.spoken is not None)
-    for kind, file in order.files.items():
-        write(script, file, kind)
+    seen.film()  # perceived first, so that the script's own time is told apart
+    with seen.taking("script"):
+        script = draft(seen, voiced=order.spoken is not None)
+        for kind, file in order.files.items():
+            write(script, file, kind)
     if order.spoken is None:
         return script, None
     folder = next(iter(order.files.values())).parent
-    return script, speak(script.descriptions, seen, folder, waiting=script.waiting, **order.spoken)
+    with seen.taking("voice"):
+        return script, speak(script.descriptions, seen, folder, waiting=script.waiting, **order.spoken)
 
 
 def _delivered(order: Order, seen: Perception) -> bool:
