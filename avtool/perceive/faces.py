@@ -15,7 +15,7 @@ import numpy as np
 from avtool.perceive.bodies import SEEN, Joint
 from avtool.perceive.crops import Square, around, cut
 from avtool.perceive.onnx import run
-from avtool.weights import where
+from avtool.weights import trusted
 
 DETECTOR_FACE = 110  # pixels: a face is shown to the detector at about this size; it misses those under 80
 DETECTOR_SIDE = 264  # pixels of the square shown to the detector
@@ -229,11 +229,11 @@ def _detector() -> Any:
 def _predictor() -> Any:
     import dlib
 
-    return dlib.shape_predictor(str(where("dlib-face-landmarks-5")))  # pyright: ignore
+    return dlib.shape_predictor(str(trusted("dlib-face-landmarks-5")))  # pyright: ignore
 
 
 @cache
 def _describer() -> Any:
     import dlib
 
-    return dlib.face_recognition_model_v1(str(where("dlib-face-descriptor")))  # pyright: ignore
+    return dlib.face_recognition_model_v1(str(trusted("dlib-face-descriptor")))  # pyright: ignore

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avtool.perceive import cores
-from avtool.weights import where
+from avtool.weights import trusted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -20,7 +20,7 @@ MAX_THREADS = 4
 def run(weight: str, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
     """The named outputs of the network `weight` for its one input `image`.
 
-    Raises what `weights.where` raises.
+    Raises what `weights.trusted` raises.
     """
     return [np.asarray(output, np.float32) for output in _session(weight).run(outputs, {"image": image})]
 
@@ -34,4 +34,4 @@ def _session(weight: str) -> InferenceSession:
     options.inter_op_num_threads = 1
     # Idle threads sleep: the cores are shared with the decoder and the other senses.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(where(weight)), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(trusted(weight)), options, providers=["CPUExecutionProvider"])

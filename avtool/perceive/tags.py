@@ -18,7 +18,7 @@ from torchvision.models import EfficientNet_B0_Weights
 
 from avtool.perceive import bars, detailed
 from avtool.timeline import Shot, Tag
-from avtool.weights import where
+from avtool.weights import trusted
 
 SIZE = 260  # pixels, of the square picture the network was trained on
 KEPT = 3  # labels noted of each frame
@@ -142,7 +142,7 @@ class Tags:
         self.size: tuple[int, int] | None = detailed(height, width)
         self._network = EfficientNet.from_name("efficientnet-lite2")
         self._network.load_state_dict(
-            torch.load(where("efficientnet-lite2"), map_location="cpu", weights_only=True)
+            torch.load(trusted("efficientnet-lite2"), map_location="cpu", weights_only=True)
         )
         self._network.eval()
         # torch's stubs leave out the form with a memory format alone.

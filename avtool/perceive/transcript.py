@@ -17,7 +17,7 @@ import numpy as np
 
 from avtool.perceive.voice_activity import RATE
 from avtool.timeline import SECOND, Span, Word, merge
-from avtool.weights import where
+from avtool.weights import trusted
 
 if TYPE_CHECKING:
     from faster_whisper import BatchedInferencePipeline
@@ -61,7 +61,7 @@ class Line:
 def _model() -> BatchedInferencePipeline:
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    folder = where("whisper-tiny-en").parent
+    folder = trusted("whisper-tiny-en").parent
     return BatchedInferencePipeline(
         WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
     )

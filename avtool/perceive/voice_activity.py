@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avtool.timeline import SECOND, Span, merge
-from avtool.weights import where
+from avtool.weights import trusted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -32,7 +32,9 @@ def _session() -> InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(where("silero-vad")), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        str(trusted("silero-vad")), options, providers=["CPUExecutionProvider"]
+    )
 
 
 def probabilities(sounds: np.ndarray) -> np.ndarray:

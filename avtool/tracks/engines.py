@@ -18,7 +18,7 @@ import numpy as np
 
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.tracks.files import one_line
-from avtool.weights import index, where
+from avtool.weights import index, trusted
 
 # Piper's length scale by words of running English a minute, as en_US-joe speaks them (measured; its sounds last
 # whole frames, so the one is not in proportion to the other).
@@ -64,7 +64,7 @@ def engine(name: str) -> Engine:
     if program == "espeak-ng":
         return _espeak(variant or "en")
     if name == "piper":
-        return _piper(where(EMBEDDED), index()[EMBEDDED].sha256)
+        return _piper(trusted(EMBEDDED), index()[EMBEDDED].sha256)
     raise UsageError(
         f"no voice is called {name!r}; give piper, a Piper voice's .onnx file, espeak-ng, or a command with {{wav}}"
     )
