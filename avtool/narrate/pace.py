@@ -11,6 +11,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from avtool import pronunciation
 from avtool.timeline import SECOND
 
 SYLLABLES_PER_WORD = 1.5  # of running English: turns words a minute into syllables a second
@@ -91,7 +92,7 @@ def _english(token: str) -> int:
         return sum(_english(word) for word in re.split(r"[ -]", read_out(re.sub(r"\D", "", token))))
     word = SYMBOLS.get(token, token).lower().replace("’", "'")
     word = TITLES.get(word, word)
-    if known := _dictionary(word):
+    if known := pronunciation.syllables(word):
         return known
     if word.endswith("'s"):
         owner = word.removesuffix("'s")
@@ -100,13 +101,6 @@ def _english(token: str) -> int:
     if "." in word or (token.isupper() and (len(letters) < 4 or not re.search("[aeiouy]", letters))):
         return sum(3 if letter == "w" else 1 for letter in letters)  # spelled out
     return _by_rule(letters)
-
-
-def _dictionary(word: str) -> int:
-    import pronouncing  # reads the dictionary, a quarter of a second, at its first word
-
-    spoken = pronouncing.phones_for_word(word)
-    return pronouncing.syllable_count(spoken[0]) if spoken else 0
 
 
 def read_out(digits: str) -> str:

@@ -8,20 +8,19 @@ from collections.abc import Sequence
 
 from avtool.narrate import pace
 from avtool.narrate.lexicon import english
+from avtool.pronunciation import phones
 
 CROWD = 6  # as many people are a crowd; fewer are counted
 
 
 def article(noun: str) -> str:
     """`noun` with its indefinite article, by sound where the dictionary knows it: "an umbrella", "a unicorn"."""
-    import pronouncing
-
     first = re.split(r"[ -]", noun)[0]
-    spoken = pronouncing.phones_for_word(first.lower())
+    sounds = phones(first)
     if first.isupper() and len(first) < 4:
         vowel = first[0] in "AEFHILMNORSX"  # spelled out: "an X-ray", "a TV"
     else:
-        vowel = spoken[0][-1].isdigit() if (spoken := spoken and spoken[0].split()) else first[0] in "aeiou"
+        vowel = sounds[0][-1].isdigit() if sounds else first[0] in "aeiou"
     return f"{'an' if vowel else 'a'} {noun}"
 
 

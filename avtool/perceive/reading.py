@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import cv2
@@ -13,6 +12,7 @@ import numpy as np
 from rapidocr_onnxruntime import RapidOCR
 
 from avtool.perceive import cores
+from avtool.pronunciation import known
 from avtool.weights import trusted
 
 SHORT_SIDE = 256  # pixels, of the picture that lines are looked for in; they are read at full size
@@ -194,11 +194,3 @@ def _divide(letters: str) -> list[str]:
 
 def _is_part(letters: str) -> bool:
     return letters.lower() in _SHORT or (len(letters) >= 4 and known(letters))
-
-
-@cache
-def known(word: str) -> bool:
-    """Whether the CMU pronouncing dictionary, 126 000 English words and names, has `word`."""
-    import pronouncing  # reads the dictionary, a quarter of a second, at its first word
-
-    return bool(pronouncing.phones_for_word(word.lower()))

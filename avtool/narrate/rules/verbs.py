@@ -6,6 +6,7 @@ import re
 from functools import cache
 
 from avtool.narrate.lexicon import english
+from avtool.pronunciation import known
 
 SUBJECTS: frozenset[str] = english()["subjects"]
 QUANTITIES: frozenset[str] = english()["quantities"]
@@ -65,8 +66,6 @@ def looks_present(word: str) -> bool:
 
 def base_form(past: str) -> str | None:
     """The base form of a past tense: "went" -> "go", "stopped" -> "stop", "smiled" -> "smile"."""
-    import pronouncing
-
     only_past, participles, _ = irregular()
     if past in only_past or past in participles:
         return only_past.get(past) or participles.get(past)
@@ -79,7 +78,7 @@ def base_form(past: str) -> str | None:
         forms = [stem, stem[:-1]] if stem[-1] in "slz" else [stem[:-1]]
     else:
         forms = [stem, stem + "e"] if _complete(stem) else [stem + "e", stem]
-    return next((form for form in forms if pronouncing.phones_for_word(form)), forms[0])
+    return next((form for form in forms if known(form)), forms[0])
 
 
 def _complete(stem: str) -> bool:
