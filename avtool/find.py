@@ -5,7 +5,6 @@ A film's moments are its shots, long ones in equal parts. Their vectors are comp
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from avtool.detect import digest
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.timeline import SECOND, Shot, Span, clock
 from avtool.weights import trained
@@ -94,6 +94,14 @@ def weights(name: str | None) -> Path:
     )
 
 
+def imported(names: Sequence[str] = VARIANTS) -> Path | None:
+    """The weights file of the first of these variants that is imported; None where none is."""
+    from avmodels import run
+
+    found = (run.imported(f"{SYSTEM}/{name}") for name in names)
+    return next((path for path in found if path.exists()), None)
+
+
 def load(path: Path) -> Encoders:
     """The encoders with the weights at `path`. Raises WeightsError for a file that does not fit."""
     from avmodels import zoo
@@ -109,10 +117,8 @@ def load(path: Path) -> Encoders:
     model = recipe.build(config)
     assert isinstance(model, TVTS)
     recipe.load(model, config, path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     here = processes.accelerator("bf16")
-    return Encoders(model.to(here.device).eval(), config, digest, here)
+    return Encoders(model.to(here.device).eval(), config, digest(path), here)
 
 
 def index(seen: Perception, encoders: Encoders, progress: Progress | None = None) -> Indexed:
@@ -185,7 +191,14 @@ def vector(sentence: str, encoders: Encoders) -> np.ndarray:
     context = encoders.model.size.text.context
     if embedding.too_long([sentence], context):
         log.warning("the sentence is longer than TVTSv2 reads: only its first %d tokens count", context)
-    return unit(embedding.sentences(encoders.model, [sentence], encoders.here)[0])
+    return sentences([sentence], encoders)[0]
+
+
+def sentences(texts: Sequence[str], encoders: Encoders) -> np.ndarray:
+    """The vectors of some sentences, (texts, E) float32 of length 1."""
+    from avmodels.tvts_v2 import embedding
+
+    return np.stack([unit(one) for one in embedding.sentences(encoders.model, texts, encoders.here)])
 
 
 def parts(shots: Sequence[Shot]) -> list[Part]:

@@ -16,6 +16,7 @@ from avtool import __version__, ledger
 from avtool.errors import UsageError
 from avtool.timeline import (
     Action,
+    Attribute,
     Film,
     Gap,
     Look,
@@ -245,8 +246,8 @@ class Perception:
     def actions(self) -> list[Action]:
         found = self.work.load("actions", self._actions_key(), Action)
         if found is None:
-            from avtool import detect
-            from avtool.narrate import ava
+            from avtool import detect, find
+            from avtool.narrate import ava, moments
             from avtool.perceive.actions import act
 
             crowd, shots, speech = self.crowd, self.shots, self.speech if self.source.audio else None
@@ -254,26 +255,53 @@ class Perception:
                 found = act(crowd, shots, speech)
                 if (network := detect.choose(None)) is not None:
                     seen = detect.by_network(self, network, progress=self._progress)
-                    found = sorted(
-                        [*found, *ava.actions(seen, crowd.people, shots)],
-                        key=lambda action: (action.span, action.track, action.verb),
-                    )
+                    found += ava.actions(seen, crowd.people, shots)
+                if (path := find.imported()) is not None:
+                    encoders = find.load(path)
+                    ranked = find.index(self, encoders, self._progress)
+                    names = find.sentences(list(moments.DOINGS), encoders)
+                    found += moments.actions(ranked.parts, ranked.vectors, names, crowd.people)
+                found.sort(key=lambda action: (action.span, action.track, action.verb))
             self.work.save("actions", self._actions_key(), found)
         return found
 
     def _actions_key(self) -> str:
-        from avtool import detect
+        from avtool import detect, find
 
-        network = detect.choose(None)
-        return self.key(
-            "actions", self._sight_key("people"), self._speech_key(), network and detect.digest(network)
-        )
+        networks = [detect.digest(path) for path in (detect.choose(None), find.imported()) if path]
+        return self.key("actions", self._sight_key("people"), self._speech_key(), networks)
+
+    @cached_property
+    def attributes(self) -> list[Attribute]:
+        """What TagAlign tells of things; nothing without its weights."""
+        from avtool import tag
+
+        weights = tag.imported_weights()
+        if weights is None:
+            return []
+        from avtool.perceive import colours
+
+        found = self.work.load("attributes", self._attributes_key(), Attribute)
+        if found is None:
+            crowd = self.crowd
+            with self.taking("attributes"):
+                found = colours.look(self.source, crowd.things, crowd.tracks, weights)
+            self.work.save("attributes", self._attributes_key(), found)
+        return found
+
+    def _attributes_key(self) -> str:
+        from avtool import tag
+        from avtool.detect import digest
+
+        weights = tag.imported_weights()
+        return self.key("attributes", self._sight_key("people"), weights and digest(weights))
 
     def script_key(self) -> str:
         """The key of what is told: everything that perception and narration stand on."""
         senses = [self._sight_key(sense) for sense in SIGHT]
         characters = self._characters_key() if self.cast else None
-        return self.key("script", senses, self._actions_key(), characters, self.settings.model_dump())
+        networks = self._actions_key(), self._attributes_key()
+        return self.key("script", senses, networks, characters, self.settings.model_dump())
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""
@@ -291,6 +319,7 @@ class Perception:
             sightings=self.sightings,
             actions=self.actions,
             things=self.crowd.things,
+            attributes=self.attributes,
             tags=self.tags,
             texts=self.texts,
         )

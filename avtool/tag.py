@@ -50,6 +50,14 @@ def words_of(text: str) -> list[str]:
     return words
 
 
+def imported_weights() -> Path | None:
+    """TagAlign's weights where they are imported."""
+    from avmodels import run
+
+    path = run.imported(MODEL)
+    return path if path.is_file() else None
+
+
 def locator(words: Sequence[str], weights: Path | None = None, threshold: float | None = None) -> Locator:
     """TagAlign, ready to find some words. Raises MissingError where its weights are not there."""
     from avmodels import zoo

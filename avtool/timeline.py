@@ -217,6 +217,17 @@ class Thing:
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute:
+    """What the one thing of its kind in a shot is like ("red"), and the frame that shows it."""
+
+    label: str
+    shot: int
+    word: str
+    time: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tag:
     """A scene or object class of the whole picture in one shot."""
 
@@ -245,11 +256,11 @@ class Text:
 class Fact:
     """One perceived claim that a sentence rests on.
 
-    `kind` is one of who, action, count, place, thing, text; `times` are frames where it was seen; `tracks`
+    `kind` is one of who, action, count, place, thing, attribute, text; `times` are frames where it was seen; `tracks`
     the person tracks it is about.
     """
 
-    kind: Literal["who", "action", "count", "place", "thing", "text"]
+    kind: Literal["who", "action", "count", "place", "thing", "attribute", "text"]
     claim: str
     confidence: float
     times: tuple[int, ...]
@@ -310,5 +321,6 @@ class Film:
     sightings: list[Sighting] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     things: list[Thing] = field(default_factory=list)
+    attributes: list[Attribute] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)

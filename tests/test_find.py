@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from avmodels import run as models
 from avmodels import zoo
 from avmodels.engine import weights
 from avmodels.tvts_v2 import recipe, toy
@@ -70,6 +71,17 @@ def test_a_vector_is_that_of_its_own_frames_alone(tiny: Path, film: Path, tmp_pa
     assert [part.span for part in alone.parts] == [last.span]
     assert alone.vectors[0] @ whole.vectors[-1] > 0.999
     assert all(alone.vectors[0] @ other < 0.999 for other in whole.vectors[:-1])
+
+
+def test_describe_ranks_actions_with_imported_weights_alone(tiny: Path, film: Path, tmp_path: Path) -> None:
+    without = open_film(film, work=tmp_path / "without")
+    by_rules = without.actions
+    imported = models.imported("tvts-v2/vit-b-16")
+    imported.parent.mkdir(parents=True)
+    imported.symlink_to(tiny)
+    seen = open_film(film, work=tmp_path / "with")
+    assert seen.actions == by_rules == []  # nobody is in the picture
+    assert seen.work.file("moments", ".npy").exists() and not without.work.file("moments", ".npy").exists()
 
 
 def test_vectors_are_kept_until_the_weights_change(

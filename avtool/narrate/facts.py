@@ -100,12 +100,12 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
 
 
 def _shots(film: Film) -> Iterator[Film]:
-    """`film` shot by shot: each with its own tracks, sightings, actions, things and tags."""
+    """`film` shot by shot: each with its own tracks, sightings, actions, things, attributes and tags."""
+    kinds = ("tracks", "sightings", "actions", "things", "attributes", "tags")
     parts: dict[int, Film] = {
-        shot.index: replace(film, shots=[shot], tracks=[], sightings=[], actions=[], things=[], tags=[])
-        for shot in film.shots
+        shot.index: replace(film, shots=[shot], **{kind: [] for kind in kinds}) for shot in film.shots
     }
-    for kind in ("tracks", "sightings", "actions", "things", "tags"):
+    for kind in kinds:
         for record in getattr(film, kind):
             if record.shot in parts:
                 getattr(parts[record.shot], kind).append(record)
@@ -213,17 +213,22 @@ def _count(strangers: list[Person], beside: bool) -> Fact | None:
 
 def _things(scene: Film, told: Told) -> Iterator[Moment]:
     """What is to be seen beside people: the most telling thing, and what is nearly as telling."""
-    seen: list[tuple[float, str, Span, Fact]] = []
+    like = {attribute.label: attribute for attribute in scene.attributes}
+    seen: list[tuple[float, str, Span, tuple[Fact, ...]]] = []
     for label, count, span, confidence, worth in _objects(scene):
         if confidence >= THING_CONFIDENCE and not told.lately(label, span.start):
-            fact = Fact("thing", label, confidence, (span.start, span.middle))
-            seen.append((worth * confidence, phrases.things(label, count), span, fact))
+            facts = (Fact("thing", label, confidence, (span.start, span.middle)),)
+            word = ""
+            if count == 1 and (own := like.get(label)):
+                word = own.word
+                facts += (Fact("attribute", f"{word} {label}", own.confidence, (own.time,)),)
+            seen.append((worth * confidence, phrases.things(label, count, word), span, facts))
     seen.sort(key=lambda item: -item[0])
     seen = [item for item in seen if item[0] > seen[0][0] / 2][:3]
     sentences = []
     for some in (seen, seen[:1]) if seen else ():
         worths, names, spans, facts = zip(*some, strict=True)
-        sentences.append(_sentence(phrases.join(names), _hull(spans), facts, sum(worths)))
+        sentences.append(_sentence(phrases.join(names), _hull(spans), tuple(chain(*facts)), sum(worths)))
     yield from _worth_telling(scene, sentences)
 
 

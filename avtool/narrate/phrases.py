@@ -38,11 +38,12 @@ def plural(noun: str) -> str:
     return " ".join([*before, last])
 
 
-def things(label: str, count: int) -> str:
-    """`count` objects of a class as the narration names them: "a potted plant", "two knives", "hay"."""
+def things(label: str, count: int, attribute: str = "") -> str:
+    """`count` objects of a class as the narration names them: "a potted plant", "two knives", "hay", "a red car"."""
     noun = english()["things"].get(label, label)
     if noun in english()["bare"]:
         return noun
+    noun = f"{attribute} {noun}" if attribute else noun
     if count == 1:
         return noun if noun.startswith("a pair of") else article(noun)
     noun = plural(noun.removeprefix("a pair of "))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,7 +8,7 @@ from avtool.errors import UsageError
 from avtool.narrate import facts
 from avtool.narrate.lexicon import english
 from avtool.settings import Settings
-from avtool.timeline import Film, Gap
+from avtool.timeline import Attribute, Film, Gap
 from tests.narrate import made
 
 SETTINGS = Settings()
@@ -32,6 +34,19 @@ def test_a_moment_is_told_at_several_lengths():
         "Marcus Hale walks and looks down.",
         "Marcus Hale walks.",
     ]
+
+
+def test_one_thing_is_told_with_what_it_is_like():
+    film = made.film(2)
+    for shot, count in ((0, 1), (1, 2)):
+        made.thing(film, shot, "car", count)
+        film.attributes.append(Attribute("car", shot, "orange", film.shots[shot].span.start, 0.85))
+    film.shots[1] = replace(film.shots[1], span=made.span(100, 105))
+    film.things[1] = replace(film.things[1], span=made.span(100, 105))
+    one, several = facts.candidates(film, None, SETTINGS)
+    assert one.text == "An orange car." and several.text == "Two cars."
+    assert [(fact.kind, fact.claim) for fact in one.facts] == [("thing", "car"), ("attribute", "orange car")]
+    assert one.confidence == 0.85
 
 
 def test_every_sentence_carries_what_it_rests_on():

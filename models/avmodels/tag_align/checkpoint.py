@@ -57,25 +57,29 @@ def spelling(name: str) -> str:
 
 
 def start(model: TagAlign, state: State, what: str) -> list[str]:
-    """Loads TagAlign's own weights, or OpenAI's CLIP; returns the names that keep their initial values.
+    """Loads TagAlign's own weights, or CLIP's alone; returns the names that keep their initial values.
 
     The projector must fit whole; frozen parts may lack in the file. From CLIP alone the projector starts as the
     published one does: the gated form is then the identity. Raises WeightsError that names what differs.
     """
-    if "visual.conv1.weight" in state:
+    clip = from_clip(state) if "visual.conv1.weight" in state else state
+    if not any(name.startswith("projector.") for name in clip):
+        own = "clip_image_encoder.clip_proj."
+        copied = {name: tensor for name, tensor in clip.items() if name.startswith(own)}
+        clip = clip | {name.replace("clip_image_encoder", "projector"): it for name, it in copied.items()}
         missing = ("projector.projector.", "label_embedding", "cl_loss.", "ce_loss.")
-        return weights.fit(model, from_clip(state), what, missing=missing)
+        return weights.fit(model, clip, what, missing=missing)
     return weights.fit(model, state, what, missing=TOWERS)
 
 
 def from_clip(state: State) -> State:
-    """CLIP's parameters under TagAlign's names: the projector's projection is a copy of CLIP's."""
+    """CLIP's parameters under TagAlign's names."""
     ours: State = {}
     for name, tensor in state.items():
         tensor = tensor.float()
         if name in ("visual.proj", "visual.ln_post.weight", "visual.ln_post.bias"):
             part = name.removeprefix("visual.").replace("ln_post", "ln")
-            ours[f"clip_image_encoder.clip_proj.{part}"] = ours[f"projector.clip_proj.{part}"] = tensor
+            ours[f"clip_image_encoder.clip_proj.{part}"] = tensor
         elif name.startswith("visual."):
             ours["clip_image_encoder.clip_visual." + name.removeprefix("visual.")] = tensor
         elif name not in ("logit_scale", "input_resolution", "context_length", "vocab_size"):

@@ -32,15 +32,11 @@ class Transformer(Section):
 
 
 class Network(Section):
-    """CLIP's towers, how patches are taken from them, and the projector over so many tags.
-
-    Towers that are not `frozen` learn from the captions too, from scratch where no weights start them.
-    """
+    """CLIP's towers, how patches are taken from them, and the projector over so many tags."""
 
     towers: Literal["vit-b-16", "vit-tiny"] = "vit-b-16"
     patches: Patches = "surgery"
     tags: int = Field(default=TAGS, gt=0)
-    frozen: bool = True
     projector: Annotated[Gated | Transformer, Field(discriminator="form")]
 
 
@@ -95,4 +91,15 @@ class Alignment(Config):
     training: Training
 
 
-RECIPES: dict[str, type[Config]] = {"align": Alignment}
+class Contrasting(Config):
+    """Trains CLIP's two towers on captioned pictures, for want of OpenAI's; an untrained projector then segments."""
+
+    recipe: Literal["clip"]
+    model: Network
+    data: Captioned = Captioned()
+    inference: Inference = Inference()
+    optimiser: Optimiser
+    training: Training
+
+
+RECIPES: dict[str, type[Config]] = {"align": Alignment, "clip": Contrasting}

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from avmodels.data.clips import UnreadableError
 from avmodels.engine.judging import limit, total
 from avmodels.tag_align import datasets, miou, pictures
-from avmodels.tag_align.config import Alignment
+from avmodels.tag_align.config import Alignment, Contrasting
 from avmodels.tag_align.datasets import DataSet
 from avmodels.tag_align.model import TagAlign
 from avmodels.tag_align.prompts import embed_words
@@ -51,7 +51,7 @@ class Labelled(Dataset[dict[str, Any]]):
 
 @torch.inference_mode()
 def areas_of(
-    model: TagAlign, data: DataSet, root: Path, config: Alignment, here: Accelerator
+    model: TagAlign, data: DataSet, root: Path, config: Alignment | Contrasting, here: Accelerator
 ) -> tuple[miou.Areas, int]:
     """The areas over all pictures of a data set, and how many pictures could not be read.
 
@@ -81,7 +81,11 @@ def areas_of(
 
 
 def measure(
-    model: TagAlign, root: Path, config: Alignment, here: Accelerator, results: Path | None = None
+    model: TagAlign,
+    root: Path,
+    config: Alignment | Contrasting,
+    here: Accelerator,
+    results: Path | None = None,
 ) -> dict[str, float]:
     """Mean intersection over union in percent on each of inference.data below `root`, and their mean as `miou`.
 

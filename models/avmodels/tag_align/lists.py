@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from torch import Tensor, from_numpy
 
 from avmodels.errors import DataError
+from avmodels.nn.clip_tokens import CONTEXT, encode
 from avmodels.tag_align.tars import Place, Row, tar_rows
 
 
@@ -65,6 +67,17 @@ def read_pairs(folders: Iterable[Path], tags: int) -> Pairs:
     starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
     flat = np.fromiter((tag for some in lists for tag in some), np.int32, count=int(starts[-1]))
     return Pairs(places, captions, flat, starts)
+
+
+def tell(pairs: Pairs) -> None:
+    """Tells on standard error how many captions are empty, and how many are cut because the text tower reads no
+    more: both are used, as published."""
+    empty = sum(not caption.strip() for caption in pairs.captions)
+    most = CONTEXT - 2  # beside a start and an end; a token takes a byte at least
+    long = sum(len(it.encode()) > most and len(encode(it)) > most for it in pairs.captions)
+    for count, what in ((empty, "empty"), (long, f"cut after {CONTEXT} tokens")):
+        if count:
+            print(f"{count} of {len(pairs)} captions are {what}", file=sys.stderr)
 
 
 def read_captions(path: Path) -> list[Row]:

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from avmodels.tag_align import pictures
 from avmodels.tag_align.config import Inference
+from avmodels.tag_align.loss import LARGEST_SCALE
 from avmodels.tag_align.model import TagAlign
 from avmodels.tag_align.prompts import embed_words
-from avmodels.tag_align.segment import PUBLISHED, Protocol, picture_scores, resize
+from avmodels.tag_align.segment import PUBLISHED, Protocol, cosines, picture_scores, resize
 
 # A word is as surely there as its best patches say, so large a share of them.
 BEST = 0.05
@@ -46,6 +47,17 @@ class Locator:
             Located(word, float(score), part.numpy())
             for word, score, part in zip(self._words, scores, at_size.float().cpu(), strict=True)
         ]
+
+    @torch.inference_mode()
+    def likeliest(self, picture: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+        """How likely each of the words is what is in a box (x0, y0, x1, y1 in [0, 1]) of picture (H, W, 3), RGB uint8,
+        one of them being it: (words,), by the mean cosine of its patches, as CLIP names pictures."""
+        image = pictures.normalised(pictures.fit(picture, self.protocol.bounds))[None]
+        maps = cosines(self._model(image), self._embedded)[0]  # (words, h, w)
+        (x0, y0, x1, y1), (height, width) = box, maps.shape[1:]
+        top, left = min(int(y0 * height), height - 1), min(int(x0 * width), width - 1)
+        inside = maps[:, top : max(round(y1 * height), top + 1), left : max(round(x1 * width), left + 1)]
+        return (LARGEST_SCALE * inside.mean((1, 2))).softmax(0).numpy()
 
 
 def single(how: Inference) -> Protocol:

@@ -26,7 +26,7 @@ class Size:
 SIZES = {
     "vit-b-16": Size(ImageSize(patch=16, width=768, depth=12), BASE),
     "vit-tiny": Size(
-        ImageSize(patch=8, width=64, depth=8, side=64), TextSize(embedding=64, width=64, depth=2, heads=1)
+        ImageSize(patch=16, width=64, depth=7, side=96), TextSize(embedding=64, width=64, depth=2, heads=1)
     ),
 }
 
@@ -52,8 +52,8 @@ class ImageEncoder(nn.Module):
 class TagAlign(nn.Module):
     """Embeds the patches of pictures, and words, in one space.
 
-    Only the projector and the two logit scales are trained: the towers (where they are `frozen`) and
-    `label_embedding`, the table (tags, embedding) of the tags' words, are not.
+    Only the projector and the two logit scales are trained: the towers and `label_embedding`, the table
+    (tags, embedding) of the tags' words, are frozen.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class TagAlign(nn.Module):
         projector: GatedSize | TransformerSize,
         tags: int = TAGS,
         patches: Patches = "surgery",
-        frozen: bool = True,
     ):
         super().__init__()
         embedding = size.text.embedding
@@ -74,8 +73,7 @@ class TagAlign(nn.Module):
         self.ce_loss = MultiTag()
         self.reset_projection()
         for tower in (self.clip_text_encoder, self.clip_image_encoder):
-            tower.requires_grad_(not frozen)
-        self.frozen = frozen
+            tower.requires_grad_(False)
         self.label_embedding.requires_grad_(False)
 
     def reset_projection(self) -> None:
@@ -85,11 +83,28 @@ class TagAlign(nn.Module):
     def forward(self, image: Tensor, tokens: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         """image (B, 3, H, W), normalised -> embeddings of its patches, (B, h, w, embedding), not normalised; and,
         given tokens (B, context), those of the sentences, (B, embedding)."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        with torch.no_grad():
             patches = self.clip_image_encoder(image)
             text = None if tokens is None else embed_tokens(self.clip_text_encoder, tokens)
         projected = self.projector(patches)
         return projected if text is None else (projected, text)
+
+
+class CLIP(nn.Module):
+    """The two towers alone, under TagAlign's names, as CLIP trains them: by the class token (arXiv 2103.00020)."""
+
+    def __init__(self, size: Size):
+        super().__init__()
+        self.clip_text_encoder = TextEncoder(size.text)
+        self.clip_image_encoder = ImageEncoder(size.image, size.text.embedding, "plain")
+        self.cl_loss = Contrastive()
+
+    def forward(self, image: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """image (B, 3, H, W), normalised, and tokens (B, context) -> embeddings of both, (B, embedding) each, not
+        normalised."""
+        tower = self.clip_image_encoder
+        of_image = tower.clip_proj(tower.clip_visual(image)[:, 0])
+        return of_image, embed_tokens(self.clip_text_encoder, tokens)
 
 
 def optimiser_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -15,10 +15,11 @@ from avmodels.engine import processes, weights
 from avmodels.engine.descent import adamw
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
+from avmodels.nn.clip_blocks import Block as TowerBlock
 from avmodels.tag_align import checkpoint, cost, data, evaluation
-from avmodels.tag_align.config import RECIPES, Alignment, Gated, Transformer
-from avmodels.tag_align.lists import read_pairs, tag_words
-from avmodels.tag_align.model import SIZES, TagAlign, optimiser_groups
+from avmodels.tag_align.config import RECIPES, Alignment, Contrasting, Gated, Transformer
+from avmodels.tag_align.lists import Pairs, read_pairs, tag_words, tell
+from avmodels.tag_align.model import CLIP, SIZES, TagAlign, optimiser_groups
 from avmodels.tag_align.projector import GatedLayer, GatedSize, TransformerSize
 from avmodels.tag_align.prompts import embed_words
 
@@ -39,13 +40,16 @@ SYSTEM = "tag-align"
 WINDOW = 448
 
 
-def build(config: Alignment) -> TagAlign:
+Settings = Alignment | Contrasting
+
+
+def build(config: Settings) -> TagAlign:
     """The network of a configuration, with random weights."""
     how = config.model
-    return TagAlign(SIZES[how.towers], projector_size(config), how.tags, how.patches, how.frozen)
+    return TagAlign(SIZES[how.towers], projector_size(config), how.tags, how.patches)
 
 
-def projector_size(config: Alignment) -> GatedSize | TransformerSize:
+def projector_size(config: Settings) -> GatedSize | TransformerSize:
     """The numbers of the projector."""
     how = config.model.projector
     if isinstance(how, Gated):
@@ -53,7 +57,7 @@ def projector_size(config: Alignment) -> GatedSize | TransformerSize:
     return TransformerSize(how.layers, how.heads, how.mlp_ratio)
 
 
-def load(model: TagAlign, config: Alignment, path: Path) -> None:
+def load(model: TagAlign, config: Settings, path: Path) -> None:
     """Puts TagAlign's weights into the network, or CLIP's alone: an untrained gated projector changes nothing.
 
     Raises WeightsError that names what differs where it does not fit.
@@ -79,25 +83,57 @@ def start(model: TagAlign, path: Path) -> list[str]:
     return left
 
 
-def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
-    """Trains the projector on the pictures, captions and tags of `folder` (see lists); see engine.train.fit.
+def train(config: Settings, folder: Path, run: Path, init: Path | None, resume: bool) -> dict[str, float]:
+    """Trains on the pictures, captions and tags of `folder` (see lists): the projector, or CLIP's towers from
+    nothing; see engine.train.fit.
 
-    The words of the tags are those of `folder`/tags.csv. Raises ConfigError where no weights give the towers.
+    The words of the tags are those of `folder`/tags.csv. Raises ConfigError where no weights give the projector its
+    towers, or CLIP is to start from some.
     """
-    if init is None and not resume and config.model.frozen:
+    clip = isinstance(config, Contrasting)
+    if init is None and not resume and not clip:
         raise ConfigError("the projector is trained on CLIP's frozen towers: give CLIP's weights with --init")
+    if init is not None and clip:
+        raise ConfigError("CLIP's towers are trained from nothing here: leave --init out")
     here = processes.accelerator(config.training.precision)
     seed_generators(config.training.seed)
-    model = build(config)
     pairs = read_pairs([folder / source for source in config.data.sources], config.model.tags)
+    if here.is_main_process:
+        tell(pairs)
+    task = contrasting(config, pairs) if clip else aligning(config, pairs, folder, init, resume)
+    return fit(task, adamw(config.optimiser), config.training, run, here, resume)
+
+
+def contrasting(config: Contrasting, pairs: Pairs) -> Task:
+    """Pictures find their captions by the class token."""
+
+    def objective(model: nn.Module, batch: Batch) -> Tensor:
+        image, text = model(batch["image"], batch["tokens"])
+        own = getattr(model, "module", model)
+        assert isinstance(own, CLIP)
+        return own.cl_loss(image, text)
+
+    return Task(
+        model=CLIP(SIZES[config.model.towers]),
+        sources=(samples(pairs, config),),
+        groups=lambda model: optimiser_groups(model, config.optimiser.weight_decay),
+        loss=objective,
+        units=(TowerBlock,),
+        about=about(config),
+    )
+
+
+def aligning(config: Alignment, pairs: Pairs, folder: Path, init: Path | None, resume: bool) -> Task:
+    """The projector learns on frozen towers."""
+    model = build(config)
     if init is not None:
         start(model, init)
     if config.objectives.tags and not resume:
         words = tag_words(folder / "tags.csv", config.model.tags)
         model.label_embedding.data.copy_(embed_words(model.clip_text_encoder, words, config.data.template))
-    task = Task(
+    return Task(
         model=model,
-        sources=(Samples(range(len(pairs)), data.training_reader(pairs, config.data), config.training.seed),),
+        sources=(samples(pairs, config),),
         groups=lambda model: optimiser_groups(model, config.optimiser.weight_decay),
         loss=loss(config),
         units=(GatedLayer, Block),
@@ -105,7 +141,11 @@ def train(config: Alignment, folder: Path, run: Path, init: Path | None, resume:
         evaluate=validation(config, folder),
         best="miou",
     )
-    return fit(task, adamw(config.optimiser), config.training, run, here, resume)
+
+
+def samples(pairs: Pairs, config: Settings) -> Samples:
+    """The pairs as training reads them."""
+    return Samples(range(len(pairs)), data.training_reader(pairs, config.data), config.training.seed)
 
 
 def loss(config: Alignment) -> Callable[[nn.Module, Batch], Tensor]:
@@ -138,12 +178,12 @@ def validation(config: Alignment, folder: Path) -> Callable[..., dict[str, float
     return lambda model, here: evaluation.measure(inner(model), folder, config, here)
 
 
-def about(config: Alignment) -> dict[str, Any]:
+def about(config: Settings) -> dict[str, Any]:
     """What a weights file says of itself."""
     return {"system": SYSTEM, "config": config.model_dump(mode="json")}
 
 
-def evaluate(config: Alignment, path: Path, folder: Path, results: Path) -> dict[str, float]:
+def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
     """Zero-shot segmentation on the data sets inference.data names, below `folder` (see evaluation.measure).
 
     Raises ConfigError where it names none.
@@ -156,12 +196,12 @@ def evaluate(config: Alignment, path: Path, folder: Path, results: Path) -> dict
     return evaluation.measure(model.to(here.device).eval(), folder, config, here, results)
 
 
-def example_input(config: Alignment) -> tuple[Tensor, ...]:
+def example_input(config: Settings) -> tuple[Tensor, ...]:
     """Arguments of the network's forward for one window, without data, for counting its cost."""
     return (torch.empty(1, 3, WINDOW, WINDOW, device="meta"),)
 
 
-def published_gmacs(config: Alignment) -> float:
+def published_gmacs(config: Settings) -> float:
     """Multiply-accumulates / 1e9 of the published network for one window."""
     return (
         cost.picture(SIZES[config.model.towers], projector_size(config), WINDOW, config.model.patches) / 1e9

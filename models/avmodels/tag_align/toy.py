@@ -6,13 +6,15 @@ import csv
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
-from avmodels.data.toy_actions import texture
-from avmodels.data.toy_images import SHAPES, SIDE, shape_mask
+from avmodels.data.toy_images import SHAPES, shape_mask
+from avmodels.tag_align import miou
 from avmodels.tag_align.parsing import parse
 
+SIDE = 96
 FIGURES = ("disc", "ring", "square", "star", "triangle")
 COLOURS = {
     "red": (225, 35, 30),
@@ -21,17 +23,19 @@ COLOURS = {
     "yellow": (240, 220, 40),
     "white": (250, 250, 250),
 }
-# What is said of two figures.
-PAIRS = (
-    "a {} and a {}",
-    "a {} beside a {}",
-    "a {} next to a {}",
-    "there is a {} with a {}",
+# What is said of three figures.
+SENTENCES = (
+    "a {}, a {} and a {}",
+    "a {} and a {} with a {}",
+    "there is a {} between a {} and a {}",
+    "a {} next to a {} and a {}",
 )
+# The label of pixels that are of no figure.
+NOWHERE = miou.IGNORED
 
 
 def make(folder: Path, train: int, held_out: int) -> None:
-    """Pictures of two figures, and captions that name both.
+    """Pictures of three figures, and captions that name them.
 
     `train/` with captions.csv and the tags that are parsed out of it (tags.csv, tags.json). `val/` has figures in
     colours that they never have in training, and two data sets to measure on: colours.json and shapes.json.
@@ -43,13 +47,13 @@ def make(folder: Path, train: int, held_out: int) -> None:
             (folder / "labels" / kind).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             draw = np.random.default_rng([part, number])
-            figures = pair(draw, held_out=part == 1)
+            figures = some(draw, held_out=part == 1)
             picture, colours, shapes = paint(figures, draw)
             path = f"{name}/{number:05}.png"
             Image.fromarray(picture).save(folder / path)
             if part == 0:
                 named = [f"{list(COLOURS)[colour]} {FIGURES[shape]}" for shape, colour in figures]
-                rows.append((path, PAIRS[draw.integers(len(PAIRS))].format(*named)))
+                rows.append((path, SENTENCES[draw.integers(len(SENTENCES))].format(*named)))
             else:
                 Image.fromarray(colours).save(folder / f"labels/colours/{number:05}.png")
                 Image.fromarray(shapes).save(folder / f"labels/shapes/{number:05}.png")
@@ -61,18 +65,18 @@ def make(folder: Path, train: int, held_out: int) -> None:
             "folder": ".",
             "image": "val/{id}.png",
             "label": f"labels/{kind}/{{id}}.png",
-            "classes": ["background", *words],
-            "background": True,
+            "classes": list(words),
+            "background": False,
             "bounds": [SIDE, SIDE],
         }
         (folder / f"{kind}.json").write_text(json.dumps(described))
 
 
-def pair(draw: np.random.Generator, held_out: bool) -> list[tuple[int, int]]:
-    """Two figures, (shape, colour) each, of different shapes and colours; every fifth combination is seen in
+def some(draw: np.random.Generator, held_out: bool) -> list[tuple[int, int]]:
+    """Three figures, (shape, colour) each, of different shapes and colours; every fifth combination is seen in
     what is held out alone, and there always."""
     while True:
-        shapes, colours = draw.permutation(len(FIGURES))[:2], draw.permutation(len(COLOURS))[:2]
+        shapes, colours = draw.permutation(len(FIGURES))[:3], draw.permutation(len(COLOURS))[:3]
         figures = [(int(shape), int(colour)) for shape, colour in zip(shapes, colours, strict=True)]
         if all((shape == colour) == held_out for shape, colour in figures):
             return figures
@@ -81,18 +85,19 @@ def pair(draw: np.random.Generator, held_out: bool) -> list[tuple[int, int]]:
 def paint(
     figures: list[tuple[int, int]], draw: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The picture (SIDE, SIDE, 3), and where each colour and each shape is, (SIDE, SIDE) each: 0 is nowhere."""
-    picture = texture(draw).astype(np.float32) * 0.6
-    colours, shapes = np.zeros((2, SIDE, SIDE), np.uint8)
-    left = draw.permutation(2)
-    for (shape, colour), side in zip(figures, left, strict=True):
-        radius = draw.uniform(0.17, 0.22) * SIDE
-        centre = np.array([(0.25 + 0.5 * side) * SIDE, draw.uniform(radius, SIDE - radius)])
-        mask = shape_mask(
-            SHAPES.index(FIGURES[shape]), (SIDE, SIDE), centre, radius, draw.uniform(0, 2 * np.pi)
-        )
+    """The picture (SIDE, SIDE, 3), each figure in a quarter of its own, and which colour and which shape each of its
+    pixels is of, (SIDE, SIDE) each: NOWHERE outside the figures."""
+    grey = draw.uniform(90, 170) + draw.uniform(-25, 25, (2, 2, 1)).repeat(3, axis=2)
+    picture = cv2.resize(grey.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    colours, shapes = np.full((2, SIDE, SIDE), NOWHERE, np.uint8)
+    for (shape, colour), quarter in zip(figures, draw.permutation(4), strict=False):
+        radius = draw.uniform(0.15, 0.19) * SIDE
+        down, right = divmod(int(quarter), 2)
+        centre = SIDE * (np.array([0.25 + 0.5 * right, 0.25 + 0.5 * down]) + draw.uniform(-0.05, 0.05, 2))
+        turn = draw.uniform(0, 2 * np.pi)
+        mask = shape_mask(SHAPES.index(FIGURES[shape]), (SIDE, SIDE), centre, radius, turn)
         share = mask[..., None].astype(np.float32) / 255
-        paint = np.array(list(COLOURS.values())[colour], np.float32)
-        picture = picture * (1 - share) + paint * share
-        colours[mask > 127], shapes[mask > 127] = colour + 1, shape + 1
+        tint = np.array(list(COLOURS.values())[colour]) + draw.uniform(-12, 12, 3)
+        picture = picture * (1 - share) + tint * share
+        colours[mask > 127], shapes[mask > 127] = colour, shape
     return (picture + draw.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8), colours, shapes

