@@ -1,0 +1,1 @@
+"""What is left when avtool is killed, or cannot write, at any moment."""
