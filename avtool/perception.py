@@ -117,8 +117,8 @@ class Perception:
         missing = [sense for sense in _with_needs(senses) if not self._has(sense)]
         if not missing:
             return
+        from avtool import cores
         from avtool.media import frames
-        from avtool.perceive import cores
 
         watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
         with cores.shared(), self.taking("sight"):

@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait as wait_for
 
+from avtool import cores
 from avtool.library.order import Done, Unit, perform
 
 MEMORY = 2 << 30  # bytes that a worker may need
@@ -26,21 +27,14 @@ def room() -> int:
     """How many workers this machine has cores and memory for."""
     import psutil
 
-    return max(1, min(len(cores()), psutil.virtual_memory().available // MEMORY))
-
-
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return [*range(os.cpu_count() or 1)]
+    return max(1, min(len(cores.mine()), psutil.virtual_memory().available // MEMORY))
 
 
 class Workers:
     """An engine: units go in with `submit`, and come out of `wait` as they are done."""
 
     def __init__(self, count: int) -> None:
-        every = cores()
+        every = cores.mine()
         self._seats = [_Seat(every[number :: max(1, count)] or every) for number in range(count)]
         self._running: dict[Future[Done], _Seat] = {}
 

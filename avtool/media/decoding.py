@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import chain
@@ -11,6 +10,7 @@ import av
 from av.error import FFmpegError
 from av.video.frame import PictureType
 
+from avtool import cores
 from avtool.media.container import MICROSECONDS, opened, packets
 from avtool.media.display import Deinterlacer
 from avtool.media.probe import Probe, microseconds
@@ -65,7 +65,7 @@ class _Decoder:
         stream = self._container.streams[self._video.index]
         assert isinstance(stream, av.VideoStream)
         stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = min(os.cpu_count() or 1, _THREADS)
+        stream.codec_context.thread_count = min(len(cores.mine()), _THREADS)
         self._stream = stream
         self._time_base = stream.time_base or MICROSECONDS
         self._holes = holes

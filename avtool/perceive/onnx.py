@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avtool.perceive import cores
+from avtool import cores
 from avtool.weights import trusted
 
 if TYPE_CHECKING:

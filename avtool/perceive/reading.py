@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from rapidocr_onnxruntime import RapidOCR
 
-from avtool.perceive import cores
+from avtool import cores
 from avtool.pronunciation import known
 from avtool.weights import trusted
 

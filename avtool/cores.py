@@ -9,9 +9,16 @@ from contextlib import contextmanager
 SENSES = 4  # that keep a core busy: shots, people, text, and hearing
 
 
+def mine() -> list[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return [*range(os.cpu_count() or 1)]
+
+
 def share() -> int:
     """Threads for one network of one sense."""
-    return max(1, (os.cpu_count() or 1) // SENSES)
+    return max(1, len(mine()) // SENSES)
 
 
 @contextmanager
