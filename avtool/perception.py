@@ -22,6 +22,7 @@ from avtool.timeline import (
     Look,
     Shot,
     Sighting,
+    Sound,
     Span,
     Speech,
     Tag,
@@ -296,11 +297,25 @@ class Perception:
         weights = tag.imported_weights()
         return self.key("attributes", self._sight_key("people"), weights and digest(weights))
 
+    @cached_property
+    def sounds(self) -> list[Sound]:
+        """The sounds whose source is surely seen, or not; none without trained weights."""
+        from avtool import sights
+        from avtool.perceive import sounds
+
+        if not self.source.audio or (weights := sights.choose()) is None:
+            return []
+        matched = sights.match(self, sights.load(weights), self._progress)
+        return sounds.judge(matched, self.shots, self.speech)
+
     def script_key(self) -> str:
         """The key of what is told: everything that perception and narration stand on."""
+        from avtool import detect, sights
+
         senses = [self._sight_key(sense) for sense in SIGHT]
         characters = self._characters_key() if self.cast else None
-        networks = self._actions_key(), self._attributes_key()
+        sounds = (path := sights.choose()) and detect.digest(path)
+        networks = self._actions_key(), self._attributes_key(), sounds
         return self.key("script", senses, networks, characters, self.settings.model_dump())
 
     def film(self) -> Film:
@@ -322,6 +337,7 @@ class Perception:
             attributes=self.attributes,
             tags=self.tags,
             texts=self.texts,
+            sounds=self.sounds,
         )
 
     @property

@@ -63,11 +63,22 @@ class Clip:
 @dataclass(frozen=True, slots=True)
 class Matched:
     """The clips of a film and what becomes of them, (clips, E) float32 each, of length 1; a silent clip's sound
-    is 0."""
+    is 0. `seconds` long is the sound around a clip's middle that is listened to."""
 
     clips: list[Clip]
     sights: np.ndarray
     sounds: np.ndarray
+    seconds: float
+
+    def heard(self, clip: Clip) -> Span:
+        """What is listened to of a clip; it may reach beyond the film."""
+        half = round(self.seconds * SECOND / 2)
+        return Span(clip.span.middle, clip.span.middle).grow(half, half)
+
+
+def choose() -> Path | None:
+    """The weights of the first variant that is imported, or None."""
+    return trained(SYSTEM, VARIANTS)
 
 
 def weights(name: str | None) -> Path:
@@ -152,12 +163,12 @@ def match(seen: Perception, network: Network, progress: Progress | None = None) 
     """
     from avtool.media import frames
 
-    picture = seen.source.picture
+    picture, seconds = seen.source.picture, float(network.config.sound.seconds)
     key = seen.key("sights", network.digest, [shot.span for shot in seen.shots])
     kept = seen.work.load("sights", key, Clip)
     if kept is not None:
         with np.load(seen.work.file("sights", ".npz")) as arrays:
-            return Matched(kept, arrays["sights"], arrays["sounds"])
+            return Matched(kept, arrays["sights"], arrays["sounds"], seconds)
     looking = Looking(
         pieces(seen.shots, network.config.data, float(picture.frame_rate)), network, seen.source
     )
@@ -179,7 +190,7 @@ def match(seen: Perception, network: Network, progress: Progress | None = None) 
     with replacing(seen.work.file("sights", ".npz")) as beside, beside.open("wb") as file:
         np.savez(file, sights=sights, sounds=sounds)
     seen.work.save("sights", key, clips, weights=network.digest)
-    return Matched(clips, sights, sounds)
+    return Matched(clips, sights, sounds, seconds)
 
 
 def shown(how: Clips, frame_rate: float) -> tuple[int, int]:

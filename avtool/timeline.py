@@ -253,14 +253,28 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Sound:
+    """A sound in one shot, and whether what makes it is in the picture.
+
+    `like` is, of a sound that is not seen, a moment that sounds alike and shows what makes it.
+    """
+
+    shot: int
+    span: Span
+    seen: bool
+    confidence: float
+    like: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fact:
     """One perceived claim that a sentence rests on.
 
-    `kind` is one of who, action, count, place, thing, attribute, text; `times` are frames where it was seen; `tracks`
-    the person tracks it is about.
+    `kind` is one of who, action, count, place, thing, attribute, text, sound; `times` are frames where it was seen;
+    `tracks` the person tracks it is about.
     """
 
-    kind: Literal["who", "action", "count", "place", "thing", "attribute", "text"]
+    kind: Literal["who", "action", "count", "place", "thing", "attribute", "text", "sound"]
     claim: str
     confidence: float
     times: tuple[int, ...]
@@ -324,3 +338,4 @@ class Film:
     attributes: list[Attribute] = field(default_factory=list)
     tags: list[Tag] = field(default_factory=list)
     texts: list[Text] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)

@@ -21,6 +21,7 @@ from avmodels.speed_coaug.config import Sound
 from avtool import sights
 from avtool.cli.main import run
 from avtool.media.probe import probe
+from avtool.perceive import sounds
 from avtool.perception import open_film
 from avtool.timeline import SECOND, Shot, Span
 
@@ -143,6 +144,25 @@ def test_silence_has_no_vector(network: sights.Network, colours: Path) -> None:
         else:
             assert clip.span.start >= begins and not sound.any()
     assert {clip.shot for clip in found.clips if not clip.audible}
+
+
+def test_what_is_seen_is_told_from_what_is_not(trained: Path, tmp_path: Path) -> None:
+    scenes = [RED, GREEN, BLUE] * 3
+    heard = [RED, GREEN, BLUE, RED, GREEN, BLUE, GREEN, RED, None]
+    seen = open_film(film(tmp_path / "film.mp4", scenes, heard))
+    assert seen.sounds == []  # no weights are imported
+    models.import_weights(f"{sights.SYSTEM}/{sights.VARIANTS[0]}", trained, settings=("model.size=tiny",))
+    told = sounds.judge(sights.match(seen, sights.load(trained)), seen.shots, [])
+    starts = [shot.span.start for shot in seen.shots]
+    assert len(starts) == len(scenes)
+    wrong = [one for one in told if one.seen != (scenes[one.shot] == heard[one.shot])]
+    assert not wrong
+    assert {one.shot for one in told if one.seen} == {0, 1, 2, 3, 4, 5}
+    unseen = [one for one in told if not one.seen]
+    assert {one.shot for one in unseen} == {6, 7}
+    for one in unseen:
+        shown = next(shot for shot in seen.shots if one.like and one.like.start in shot.span)
+        assert scenes[shown.index] == heard[one.shot]
 
 
 @given(st.lists(st.integers(1, 7 * SECOND), min_size=1, max_size=6))

@@ -101,6 +101,13 @@ SOUND = (
         lambda gap: (gap.index, gap.span, gap.usable, gap.usable.seconds, f"{gap.left} and {gap.right}"),
     ),
     Stage(
+        "sounds",
+        "Which sounds are seen (with Speed Co-Augmentation trained).",
+        lambda seen: seen.sounds,
+        ("time", "shot", "seen", "like that at", "confidence"),
+        lambda sound: (sound.span, sound.shot, "yes" if sound.seen else "no", sound.like, sound.confidence),
+    ),
+    Stage(
         "actions",
         "What people visibly do.",
         lambda seen: seen.actions,

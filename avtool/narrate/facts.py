@@ -19,13 +19,17 @@ from avtool.narrate.deeds import Clause, Deed
 from avtool.narrate.lexicon import english
 from avtool.narrate.presence import Person, at_once, people_in
 from avtool.settings import Settings
-from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Span, TextRole
+from avtool.timeline import SECOND, Candidate, Fact, Film, Represents, Span, TextRole, Thing
 
 if TYPE_CHECKING:
     from avtool.cast import Cast
 
 # What a fact is worth at full confidence (spec 3.4: the story, who, where, what can be read, the rest).
 WHO_FIRST, WHO, PLACE, COUNT = 1.2, 0.8, 0.6, 0.2
+UNSEEN, HEARD_TOO = (
+    0.5,
+    0.5,
+)  # what is heard and not seen; what is seen, of its worth, where it is heard as well
 THING, FILLING = 0.2, 0.4  # things that are not among the salient ones: beside others, filling the picture
 # On-screen text: how it is announced, its worth, what it is to W3C DAPT.
 READ: dict[TextRole, tuple[str, float, Represents]] = {
@@ -90,7 +94,7 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
         ):
             told.remember(moment)
             found.append(moment)
-    found += _texts(film)
+    found += chain(_texts(film), _unseen(film))
     found.sort(key=lambda moment: moment.event)
     return [
         Candidate(said.text, said.event, moment.shot, said.worth, group, said.facts, moment.represents)
@@ -100,8 +104,8 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
 
 
 def _shots(film: Film) -> Iterator[Film]:
-    """`film` shot by shot: each with its own tracks, sightings, actions, things, attributes and tags."""
-    kinds = ("tracks", "sightings", "actions", "things", "attributes", "tags")
+    """`film` shot by shot: each with its own tracks, sightings, actions, things, attributes, tags and sounds."""
+    kinds = ("tracks", "sightings", "actions", "things", "attributes", "tags", "sounds")
     parts: dict[int, Film] = {
         shot.index: replace(film, shots=[shot], **{kind: [] for kind in kinds}) for shot in film.shots
     }
@@ -244,9 +248,44 @@ def _objects(scene: Film) -> Iterator[tuple[str, int, Span, float, float]]:
         if thing.label != "person" and large:
             tag = filling.pop(thing.label, None)
             confidence = max(thing.confidence, tag.confidence if tag else 0.0)
-            yield thing.label, thing.count, thing.span, confidence, salient.get(thing.label, THING)
+            worth = salient.get(thing.label, THING) * (HEARD_TOO if _sounds(thing, scene) else 1)
+            yield thing.label, thing.count, thing.span, confidence, worth
     for tag in filling.values():
         yield tag.label, 1, tag.span, tag.confidence, salient.get(tag.label, FILLING)
+
+
+def _sounds(thing: Thing, scene: Film) -> bool:
+    """Whether a thing makes a sound that is seen, so that the listener knows of it without being told."""
+    return thing.label in english()["sounding"] and any(
+        sound.seen and sound.span.overlap(thing.span) for sound in scene.sounds
+    )
+
+
+def _unseen(film: Film) -> Iterator[Moment]:
+    """What is heard and not seen, where another moment shows plainly what makes that sound."""
+    told: dict[str, int] = {}
+    for sound in film.sounds:
+        if sound.like is None:
+            continue
+        there = {thing.label: thing for thing in _sounding(film, sound.like)}
+        here = {thing.label for thing in film.things if thing.shot == sound.shot}
+        if len(there) != 1 or here & there.keys():
+            continue
+        ((label, thing),) = there.items()
+        if label not in told or sound.span.start - told[label] >= MEMORY:
+            confidence = min(sound.confidence, thing.confidence)
+            fact = Fact("sound", label, confidence, (sound.span.start, sound.like.middle))
+            said = phrases.sentence(f"{phrases.things(label, 1)} is heard, out of sight")
+            yield Moment(sound.shot, (Sentence(said, sound.span, (fact,), UNSEEN * confidence),))
+        told[label] = sound.span.end
+
+
+def _sounding(film: Film, span: Span) -> Iterator[Thing]:
+    """The things that are surely seen at a time and can be heard."""
+    for thing in film.things:
+        sure = thing.confidence >= THING_CONFIDENCE and thing.label in english()["sounding"]
+        if sure and thing.span.overlap(span):
+            yield thing
 
 
 def _place(scene: Film, told: Told) -> Fact | None:

@@ -12,6 +12,7 @@ from avtool.timeline import (
     Gap,
     Shot,
     Sighting,
+    Sound,
     Span,
     Speech,
     Tag,
@@ -78,6 +79,12 @@ def act(made: Film, track: int, verb: str, at: float, until: float, confidence: 
 
 def thing(made: Film, shot: int, label: str, count: int = 1, confidence: float = 0.9) -> None:
     made.things.append(Thing(label, shot, made.shots[shot].span, count, confidence))
+
+
+def sound(made: Film, shot: int, like: int | None = None) -> None:
+    """A sound all through `shot`: what makes it is in the picture, or in that of the shot `like`."""
+    other = None if like is None else made.shots[like].span
+    made.sounds.append(Sound(shot, made.shots[shot].span, like is None, 0.9, other))
 
 
 def tag(made: Film, shot: int, label: str, confidence: float = 0.9) -> None:

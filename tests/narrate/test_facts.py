@@ -276,3 +276,32 @@ def test_any_film_gives_sound_candidates(data: st.DataObject):
         assert candidate.event.overlap(film.shots[candidate.shot].span) > 0
         assert len(candidate.text) < lengths.get(candidate.group, 10**6)
         lengths[candidate.group] = len(candidate.text)
+
+
+def test_what_is_heard_and_seen_is_worth_less_telling():
+    film = made.film(1)
+    for label in ("dog", "boat"):
+        made.thing(film, 0, label)
+    assert longest(film)[0] == "A boat and a dog." or longest(film)[0] == "A dog and a boat."
+    made.sound(film, 0)
+    worth = {one.text: one.worth for one in facts.candidates(film, None, SETTINGS)}
+    assert worth["A boat."] == pytest.approx(0.54)
+    film.things = film.things[:1]
+    (candidate,) = facts.candidates(film, None, SETTINGS)
+    assert (candidate.text, candidate.worth) == ("A dog.", pytest.approx(0.27))
+
+
+def test_a_sound_is_named_where_it_is_not_seen_and_something_else_shows_what_makes_it():
+    film = made.film(3)
+    made.thing(film, 0, "dog")
+    made.thing(film, 0, "chair")
+    made.thing(film, 1, "chair")
+    made.sound(film, 1, like=0)
+    assert longest(film)[1:] == ["A chair.", "A dog is heard, out of sight."]
+    heard = next(one for one in facts.candidates(film, None, SETTINGS) if one.text.startswith("A dog is"))
+    assert [fact.kind for fact in heard.facts] == ["sound"] and heard.shot == 1
+    made.thing(film, 1, "dog")  # it is in this picture, too
+    assert not any("heard" in said for said in longest(film))
+    film.things = film.things[:-1]
+    made.thing(film, 0, "cat")  # which of the two is it?
+    assert not any("heard" in said for said in longest(film))
