@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 
 from avtool.media.frames import show
 from avtool.media.probe import probe
-from avtool.perceive import characters, faces
+from avtool.perceive import characters, descriptor, faces
 from avtool.perceive.people import People
 from avtool.perceive.shots import Shots
 
@@ -75,7 +75,7 @@ def main() -> None:
     for (person, origin), path in portraits.items():
         picture = np.asarray(Image.open(path).convert("RGB"))
         (chip,) = faces.chips(picture)
-        both = (faces.describe(chip) + faces.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
+        both = (descriptor.describe(chip) + descriptor.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
         bank.append(Faces(person, origin, both[None], "portrait"))
         tracks += of_portrait(person, origin, picture, random)
     report(tracks, bank)
@@ -124,7 +124,7 @@ def of_portrait(person: str, origin: str, picture: np.ndarray, random: np.random
     tracks = []
     for width in WIDTHS:
         copies = [faces.chips(poor(picture, width, random)) for _ in range(COPIES)]
-        descriptors = np.array([faces.describe(chips[0]) for chips in copies if len(chips) == 1])
+        descriptors = np.array([descriptor.describe(chips[0]) for chips in copies if len(chips) == 1])
         for _ in range(TRACKS if len(descriptors) else 0):
             some = random.permutation(len(descriptors))[: random.integers(1, 5)]
             tracks.append(Faces(person, origin, descriptors[some], f"{person}, {width} pixels"))

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avtool.errors import UsageError
-from avtool.perceive import faces
+from avtool.perceive import descriptor, faces
 from avtool.timeline import Sighting, Track
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _describe(name: str, image: Path) -> np.ndarray:
         todo = "take a picture that shows it larger and from the front" if not chips else "crop it to one"
         raise UsageError(f"portrait {image} of {name} shows {told}; {todo}")
     (chip,) = chips
-    return (faces.describe(chip) + faces.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
+    return (descriptor.describe(chip) + descriptor.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
 
 
 def _read(name: str, image: Path) -> np.ndarray:

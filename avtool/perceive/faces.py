@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from avtool.perceive import descriptor
 from avtool.perceive.bodies import SEEN, Joint
 from avtool.perceive.crops import Square, around, cut
 from avtool.perceive.onnx import run
@@ -27,7 +28,6 @@ MESH_PER_DETECTION = 1.07  # longer side of the landmarks' box, in sides of the 
 FLAG = 0.8  # Face Mesh's own probability that it sees a face
 UPRIGHT = 8  # degrees by which the base of the nose stands out before the forehead of a level face
 CLEAR = 80  # pixels: a wider face is described no better
-CHIP_SIDE = 150
 CHIP_PADDING = 0.25
 
 
@@ -147,7 +147,7 @@ def _read(
     if face is None:
         return None
     points = _predictor()(crop, rectangle)
-    return face, dlib.get_face_chip(crop, points, CHIP_SIDE, CHIP_PADDING)  # pyright: ignore
+    return face, dlib.get_face_chip(crop, points, descriptor.SIDE, CHIP_PADDING)  # pyright: ignore
 
 
 def measure(frame: np.ndarray, square: Square) -> Face | None:
@@ -210,12 +210,7 @@ def chips(portrait: np.ndarray) -> list[np.ndarray]:
 
     found = _detector()(portrait, 0) or _detector()(portrait, 1)
     points = [_predictor()(portrait, rectangle) for rectangle in found]
-    return [dlib.get_face_chip(portrait, each, CHIP_SIDE, CHIP_PADDING) for each in points]  # pyright: ignore
-
-
-def describe(chip: np.ndarray) -> np.ndarray:
-    """The descriptor, float32 (128,), of the face on an aligned chip (150, 150, 3)."""
-    return np.array(_describer().compute_face_descriptor(chip), np.float32)
+    return [dlib.get_face_chip(portrait, each, descriptor.SIDE, CHIP_PADDING) for each in points]  # pyright: ignore
 
 
 @cache
@@ -230,10 +225,3 @@ def _predictor() -> Any:
     import dlib
 
     return dlib.shape_predictor(str(trusted("dlib-face-landmarks-5")))  # pyright: ignore
-
-
-@cache
-def _describer() -> Any:
-    import dlib
-
-    return dlib.face_recognition_model_v1(str(trusted("dlib-face-descriptor")))  # pyright: ignore

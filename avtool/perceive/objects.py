@@ -56,13 +56,20 @@ def detect(frame: np.ndarray) -> Objects:
     scale = SIDE / max(height, width)
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     columns, rows = (-(-side // STRIDES[-1]) * STRIDES[-1] for side in inner)
-    canvas = np.zeros((rows, columns, 3), np.float32)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(frame, inner, interpolation=interpolation)[..., ::-1]
-    canvas[: inner[1], : inner[0]] = (small - MEAN) / DEVIATION
+    while (
+        min(frame.shape[0] / inner[1], frame.shape[1] / inner[0]) >= 2
+    ):  # halving is quick, and loses nothing
+        frame = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(frame, inner, interpolation=interpolation)
+    canvas = np.zeros((1, 3, rows, columns), np.float32)
+    planes = canvas[0, :, : inner[1], : inner[0]]
+    for plane, colour, mean in zip(planes, cv2.split(small)[::-1], MEAN, strict=True):
+        np.subtract(colour, mean, plane)
+    planes /= DEVIATION[:, None, None]
 
     names = [f"{kind}_{stride}" for kind in ("scores", "boxes") for stride in STRIDES]
-    outputs = run("nanodet-m-416", canvas.transpose(2, 0, 1)[None], names)
+    outputs = run("nanodet-m-416", canvas, names)
     scores = np.concatenate([output[0] for output in outputs[: len(STRIDES)]])
     logits = np.concatenate([output[0] for output in outputs[len(STRIDES) :]])
 

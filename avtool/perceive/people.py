@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from avtool.perceive import bars, bodies, detailed, faces, objects, tracks
+from avtool.perceive import bars, bodies, descriptor, detailed, faces, objects, tracks
 from avtool.perceive.bodies import SEEN
 from avtool.perceive.objects import PERSON
 from avtool.perceive.postures import LEFT_ARM, LEFT_LEG, RIGHT_ARM, RIGHT_LEG
@@ -96,8 +96,8 @@ class People:
     def people(self, shots: list[Shot]) -> Crowd:
         """Everyone and everything seen, followed through `shots`."""
         descriptors = np.full((self._faces.count, 128), np.nan, np.float32)
-        for row, descriptor in self._descriptors.items():
-            descriptors[row] = descriptor
+        for row, numbers in self._descriptors.items():
+            descriptors[row] = numbers
         return tracks.gather(
             self._boxes.table, self._bodies.table, self._faces.table, descriptors, shots, self._aspect
         )
@@ -206,7 +206,7 @@ class People:
     def _describe(self, state: Chain) -> None:
         """Describe the best face that waits."""
         if state.chip is not None:
-            self._descriptors[state.row] = faces.describe(state.chip)
+            self._descriptors[state.row] = descriptor.describe(state.chip)
             state.described += 1
             state.chip, state.quality = None, 0.0
 

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from efficientnet_lite_pytorch import EfficientNet
-from torchvision.models import EfficientNet_B0_Weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from avtool import cores
 from avtool.perceive import bars, detailed
 from avtool.timeline import Shot, Tag
 from avtool.weights import trusted
 
 SIZE = 260  # pixels, of the square picture the network was trained on
+BATCH = 16  # frames that the network takes at once
+CLASSES = Path(__file__).with_name("imagenet.txt")  # the names of the 1000 classes, in order
 KEPT = 3  # labels noted of each frame
 SURE = 0.7  # mean probability over the frames of a shot
 SURE_ALONE = 0.8  # where a shot has one frame only
@@ -124,7 +129,7 @@ _PLAIN = frozenset(
 
 def labels() -> list[str | None]:
     """The word for each of the 1000 classes, None where it is not spoken of."""
-    classes = EfficientNet_B0_Weights.IMAGENET1K_V1.meta["categories"]
+    classes = CLASSES.read_text().splitlines()
     words = {name: word for word, names in _NAMES.items() for name in names}
     words |= {name: name for name in _PLAIN | PLACES}
     families = {number: word for word, ranges in _FAMILIES.items() for span in ranges for number in span}
@@ -144,12 +149,12 @@ class Tags:
         self._network.load_state_dict(
             torch.load(trusted("efficientnet-lite2"), map_location="cpu", weights_only=True)
         )
-        self._network.eval()
+        _fold(self._network.eval())
         # torch's stubs leave out the form with a memory format alone.
         self._network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         for layer in self._network.modules():
             if isinstance(layer, torch.nn.Conv2d):
-                layer.to(torch.bfloat16)  # once, where autocast would for every batch
+                layer.to(cores.precision())  # once, where autocast would for every batch
         spoken = labels()
         self._labels = sorted({label for label in spoken if label})
         sums = np.zeros((len(spoken), len(self._labels)), np.float32)
@@ -157,21 +162,33 @@ class Tags:
             if label:
                 sums[number, self._labels.index(label)] = 1
         self._sums = torch.from_numpy(sums)  # classes -> labels
+        self._waiting: list[tuple[int, np.ndarray]] = []
         self._noted: list[tuple[int, tuple[tuple[str, float], ...]]] = []
 
     def see(self, times: np.ndarray, frames: np.ndarray) -> None:
-        # Mean 127 and deviation 128, as the network was trained (tensorflow/tpu, efficientnet/lite).
-        pictures = torch.from_numpy(np.stack([_centre(frame) for frame in frames])).permute(0, 3, 1, 2)
-        pictures = ((pictures.float() - 127) / 128).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-            scores = self._network(pictures)
-        best, which = (scores.float().softmax(1) @ self._sums).topk(KEPT)
-        for time, numbers, sure in zip(times.tolist(), which.tolist(), best.tolist(), strict=True):
-            words = [self._labels[number] for number in numbers]
-            self._noted.append((time, tuple(zip(words, sure, strict=True))))
+        for time, frame in zip(times.tolist(), frames, strict=True):
+            self._waiting.append((time, _centre(frame)))
+            if len(self._waiting) == BATCH:
+                self._tag()
 
     def finish(self) -> None:
-        pass
+        if self._waiting:
+            self._tag()
+
+    def _tag(self) -> None:
+        """Note the labels of the pictures that wait."""
+        times, squares = zip(*self._waiting, strict=True)
+        self._waiting = []
+        # Mean 127 and deviation 128, as the network was trained (tensorflow/tpu, efficientnet/lite).
+        pictures = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+        pictures = ((pictures.float() - 127) / 128).contiguous(memory_format=torch.channels_last)
+        low = cores.precision() != torch.float32
+        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+            scores = self._network(pictures)
+        best, which = (scores.float().softmax(1) @ self._sums).topk(KEPT)
+        for time, numbers, sure in zip(times, which.tolist(), best.tolist(), strict=True):
+            words = [self._labels[number] for number in numbers]
+            self._noted.append((time, tuple(zip(words, sure, strict=True))))
 
     def tags(self, shots: list[Shot]) -> list[Tag]:
         """What each shot shows almost surely, the surest first; for most shots nothing."""
@@ -189,6 +206,24 @@ class Tags:
                 if mean >= enough:
                     found.append(Tag(label, shot.index, shot.span, min(mean, 1.0)))
         return found
+
+
+def _fold(network: EfficientNet) -> None:
+    """Let the convolutions do what the norms after them do: a third of the network's time is saved."""
+    pairs = (
+        ("conv_stem", "bn0"),
+        ("conv_head", "bn1"),
+        ("expand_conv", "bn0"),
+        ("depthwise_conv", "bn1"),
+        ("project_conv", "bn2"),
+    )
+    for part in network.modules():
+        layers: dict[str, Any] = dict(part.named_children())
+        for convolution, norm in pairs:
+            if f"_{convolution}" in layers:
+                folded = fuse_conv_bn_eval(layers[f"_{convolution}"], layers[f"_{norm}"])
+                setattr(part, f"_{convolution}", folded)
+                setattr(part, f"_{norm}", torch.nn.Identity())
 
 
 def _centre(frame: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import pytest
 from skimage import data
 
 from avtool.perceive.bodies import pose
-from avtool.perceive.faces import Face, describe, find, find_close_up, head
+from avtool.perceive.descriptor import describe
+from avtool.perceive.faces import Face, find, find_close_up, head
 
 WHOLE = np.array((0.0, 0.0, 1.0, 1.0), np.float32)
 
