@@ -81,10 +81,10 @@ def draft(seen: Perception, voiced: bool = False) -> Script:
     from avtool.tracks.script import Script
     from avtool.weights import index
 
+    rehearsal = Rehearsal(voice(seen), seen.settings) if voiced else None
     film = seen.film()
     candidates = facts.candidates(film, seen.cast, seen.settings)
     refused: list[schedule.Dropped] = []
-    rehearsal = Rehearsal(voice(seen), seen.settings) if voiced else None
     if rehearsal:
         candidates, refused = rehearsal.sayable(candidates)
     takes = rehearsal.takes if rehearsal else speaking_time

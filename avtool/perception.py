@@ -124,7 +124,7 @@ class Perception:
         watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
         with cores.shared(), self.taking("sight"):
             damaged = frames.show(
-                self.source, list(watching.values()), span=self.span, progress=self._report("watching")
+                self.source, list(watching.values()), span=self.span, progress=self.report("watching")
             )
         for span in damaged:
             log.warning(
@@ -205,7 +205,7 @@ class Perception:
                     audio_track=self._audio_track,
                     subtitles=self._subtitles,
                     span=self.span,
-                    progress=self._report("listening"),
+                    progress=self.report("listening"),
                 )
             self.work.save("speech", stage_key, found, weights=HEARING)
         return found
@@ -372,14 +372,14 @@ class Perception:
             done.append(("characters", self.work.has("characters", self._characters_key())))
         return [*done, ("actions", self.work.has("actions", self._actions_key()))]
 
-    def _report(self, stage: str) -> Callable[[int], None]:
+    def report(self, stage: str) -> Callable[[int], None]:
         """Tells who asked for progress how many microseconds of this stage are `done`."""
 
         def report(done: int) -> None:
             if self._stopping:
                 raise KeyboardInterrupt
             if self._progress is not None:
-                self._progress(stage, done, self.span.duration)
+                self._progress(stage, min(done, self.span.duration), self.span.duration)
 
         return report
 

@@ -16,8 +16,8 @@ from avtool.detect import Detections, Person
 from avtool.media import frames
 from avtool.media.probe import Probe
 from avtool.timeline import SECOND, Span
-from avtool.tracks import mux, sound
-from avtool.workspace import replacing, scratch
+from avtool.tracks import sound
+from avtool.workspace import refuse_input, replacing, scratch
 
 # Colours of the tracks in turn: they differ in lightness too (Okabe and Ito's).
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
@@ -29,7 +29,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 def render(found: Detections, least: float, path: Path) -> None:
     """Writes the part of the film that was looked at as MP4 with boxes that move on straight lines between keyframes, and the actions
     that reach `least`. Raises UsageError where `path` is the film itself."""
-    mux.refuse_input(path, found.film.path)
+    refuse_input(path, found.film.path)
     with scratch(path) as folder, replacing(path) as beside:
         drawn = folder / "drawn.mp4"
         with Drawing(found, least, drawn) as drawing:

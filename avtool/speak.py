@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from avtool.tracks.loudness import Levels
     from avtool.tracks.mix import Measured
     from avtool.tracks.voice import Voice
+
+log = logging.getLogger(__name__)
 
 ENDS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
 LATER = "ad-extended.srt"
@@ -45,28 +48,35 @@ def speak(
     mux: bool = False,
     hls: bool = False,
     extended: bool = False,
+    default: bool = False,
 ) -> Voiced:
     """Say `cues` over the film of `seen` and write to `folder` the narration, the gain curve and the described mix.
 
-    With `mux` also the film with the description as tracks of its own, with `hls` the same for streaming, with
+    With `mux` also the film with the description as tracks of its own, where `default` the one that players take
+    unasked; with `hls` the same for streaming, with
     `extended` a longer version of the film that waits for what found no room, and for `waiting`, the first of it
     first. `source` is the script's own file, which is not written over.
 
     Raises UsageError for a text or a setting that cannot be, MissingError where the voice is not installed,
     MediaError where the film's sound cannot be read, ResourceError where the disk is full.
     """
+    from avtool.interrupt import safe_point
     from avtool.media import audio
     from avtool.tracks import ducking, fit, loudness, mix, receiver, sound
     from avtool.tracks import hls as streaming
     from avtool.tracks import mux as muxing
+    from avtool.workspace import refuse_input
 
     film, settings = seen.source, seen.settings
     stream = audio.choose(film, audio_track)
     layout = sound.layout(stream)
     names = {kind: _named(seen, folder, end) for kind, end in ENDS.items()}
+    segments = folder / f"{film.path.stem}.hls"
     muxed = folder / f"{film.path.stem}.described{muxing.container(film.path)}"
     for path in (*names.values(), _named(seen, folder, LATER)):
-        muxing.refuse_input(path, film.path, *([source] if source else []))
+        refuse_input(path, film.path, *([source] if source else []))
+    if hls:
+        streaming.require_streamable(film, segments)
     muxing.require_space(muxed, film.duration // 40 + (mux + hls) * film.path.stat().st_size)
 
     narrator = voice(seen)
@@ -76,7 +86,9 @@ def speak(
     clips = [one.clip for one in spoken]
     dialogue = [one.span for one in speech if one.kind == "dialogue"]
     programme = loudness.measure(
-        sound.programme(film, stream, layout), f"the sound of {film.path} cannot be decoded"
+        sound.programme(film, stream, layout),
+        f"the sound of {film.path} cannot be decoded",
+        seen.report("measuring"),
     )
     levels = loudness.levels(programme, dialogue, settings.loudness)
     ducks = ducking.duck([cue.span for cue in said], levels)
@@ -87,16 +99,24 @@ def speak(
         said, ducks, names["narration"].name, narrator.engine.name, settings.language, names["script"]
     )
     measured = mix.described(
-        lambda: sound.blocks(film, stream, layout), layout, clips, ducks, levels, names["mix"]
+        lambda: sound.told(sound.blocks(film, stream, layout), seen.report("mixing")),
+        layout,
+        clips,
+        ducks,
+        levels,
+        names["mix"],
     )
+    safe_point()
     voiced = Voiced(spoken, unspoken, [measured], list(names.values()))
     if mux:
-        muxing.add(film, names["mix"], said, settings.language, muxed)
+        muxing.add(film, names["mix"], said, settings.language, muxed, default, seen.report("muxing"))
         voiced.files.append(muxed)
+        safe_point()
     if hls:
-        segments = folder / f"{film.path.stem}.hls"
-        streaming.write(film, stream, names["mix"], said, settings.language, segments)
+        report = seen.report("cutting into segments")
+        streaming.write(film, stream, names["mix"], said, settings.language, segments, report)
         voiced.files.append(segments / "master.m3u8")
+        safe_point()
     if not extended:
         return voiced
     held = narrator.say([cue.text for cue in waiting], settings.rate)
@@ -122,6 +142,9 @@ def _extend(
         [*voiced.unspoken, *late], voiced.spoken, speech, seen.shots, levels.programme, seen.span, settings
     )
     if not stops:
+        log.warning(
+            "%s has no extended version: nothing waits for one, or none could be held", film.path.name
+        )
         return replace(voiced, unspoken=left)
     times = extending.time_map(stops, film.span)
     spoken = extending.placed(voiced.spoken, stops, times)
@@ -137,14 +160,18 @@ def _extend(
     moved = folder / f"{film.path.stem}.timemap.json"
     sounding = path.with_suffix(".m4a")
     measured = mix.described(
-        lambda: extending.lengthened(sound.blocks(film, stream, layout), times, layout),
+        lambda: sound.told(
+            extending.lengthened(sound.blocks(film, stream, layout), times, layout),
+            seen.report("mixing the extended version"),
+        ),
         layout,
         clips,
         ducking.duck([cue.span for cue in said], later),
         later,
         sounding,
     )
-    longer.write(film, sounding, said, stops, times, settings.language, path)
+    report = seen.report("writing the extended version")
+    longer.write(film, sounding, said, stops, times, settings.language, path, report)
     subtitles.write(said, script, "srt", settings.language)
     timemap.write(times, moved)
     return Voiced(
@@ -169,4 +196,10 @@ def voice(seen: Perception) -> Voice:
     from avtool.tracks.voice import Voice
 
     pronunciations = seen.cast.pronunciations if seen.cast else {}
-    return Voice(engine(seen.settings.voice), seen.work.folder / "voice", pronunciations)
+    report = seen.report("speaking")
+    return Voice(
+        engine(seen.settings.voice),
+        seen.work.folder / "voice",
+        pronunciations,
+        lambda share: report(round(share * seen.span.duration)),
+    )

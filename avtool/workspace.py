@@ -119,6 +119,13 @@ def writable(path: Path) -> None:
         raise _NotReplaced
 
 
+def refuse_input(path: Path, *inputs: Path) -> None:
+    """Raise UsageError where `path` is one of `inputs`: nothing is read from and written to the same file."""
+    for one in inputs:
+        if path.resolve() == one.resolve() or (path.exists() and path.samefile(one)):
+            raise UsageError(f"the output {path} is the input itself; choose another place with -o")
+
+
 class _NotReplaced(Exception):
     """Nothing was written: the file stays as it was."""
 

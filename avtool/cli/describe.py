@@ -14,9 +14,9 @@ from avtool.cli.library import EngineName, through
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
-from avtool.cli.voice import Extended, Hls, Mux, show
+from avtool.cli.voice import Default, Extended, Hls, Mux, show
 from avtool.errors import UsageError
-from avtool.workspace import writable
+from avtool.workspace import refuse_input, writable
 
 if TYPE_CHECKING:
     from avtool.library.order import Order
@@ -54,6 +54,7 @@ def describe(
         bool, typer.Option("--voice", help="Speak it too; `--set voice=...` chooses the voice.")
     ] = False,
     mux: Mux = False,
+    default: Default = False,
     hls: Hls = False,
     extended: Extended = False,
     work: options.Work = None,
@@ -86,7 +87,11 @@ def describe(
     values = resolve(preset, options.pairs(settings))[0]
     kinds = formats or _kinds_of(output)
     spoken = spoken or mux or hls or extended
-    voice = {"audio_track": audio_track, "mux": mux, "hls": hls, "extended": extended} if spoken else None
+    voice = (
+        {"audio_track": audio_track, "mux": mux, "default": default, "hls": hls, "extended": extended}
+        if spoken
+        else None
+    )
     several = expand(films)
     if cast and cast_dir:
         raise UsageError("--cast is for every film, --cast-dir has one for each: choose one of them")
@@ -107,8 +112,9 @@ def describe(
         return Order(film, asked, files, voice, force)
 
     orders = [order(film) for film in several]
-    for file in (file for one in orders for file in one.files.values()):
-        if not dry_run:
+    for one in orders if not dry_run else ():
+        for file in one.files.values():
+            refuse_input(file, *several, *(given for given in (one.asked["cast"], subtitles) if given))
             writable(file)
     if dry_run:
         for one in orders:

@@ -9,7 +9,7 @@ import typer
 
 from avtool.cli import options
 from avtool.cli.talk import talk
-from avtool.tracks.mux import refuse_input
+from avtool.workspace import refuse_input
 
 
 def report(

@@ -12,7 +12,7 @@ from avtool.cli.output import as_json, table
 from avtool.cli.talk import talk
 from avtool.errors import Findings, UsageError
 from avtool.timeline import SECOND
-from avtool.tracks.mux import refuse_input
+from avtool.workspace import refuse_input
 
 Format = Literal["srt", "vtt", "ass"]
 FORMATS: tuple[Format, ...] = ("srt", "vtt", "ass")

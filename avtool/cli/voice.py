@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from avtool.speak import Voiced
 
 Mux = Annotated[bool, typer.Option("--mux", help="Write the film with the description as tracks of its own.")]
-
+Default = Annotated[
+    bool, typer.Option("--default", help="With --mux: players take the description unless told otherwise.")
+]
 Hls = Annotated[bool, typer.Option("--hls", help="Write it for streaming: a folder with master.m3u8.")]
 Extended = Annotated[
     bool, typer.Option("--extended", help="Write a longer version too: it waits for what found no room.")
@@ -41,6 +43,7 @@ def voice(
         str | None, typer.Option(help="ebu, atsc, netflix, web or programme.", show_default="ebu")
     ] = None,
     mux: Mux = False,
+    default: Default = False,
     hls: Hls = False,
     extended: Extended = False,
     cast: options.CastFile = None,
@@ -86,6 +89,7 @@ def voice(
             source=script,
             audio_track=audio_track,
             mux=mux,
+            default=default,
             hls=hls,
             extended=extended,
         )

@@ -103,9 +103,11 @@ def deliver(order: Order, seen: Perception) -> tuple[Script, Voiced | None]:
     Raises what `draft`, `write` and `speak` raise.
     """
     from avtool.describe import draft
-    from avtool.speak import speak
+    from avtool.speak import speak, voice
     from avtool.tracks import write
 
+    if order.spoken is not None:
+        voice(seen)  # one that is missing is told before hours of work
     seen.film()  # perceived first, so that the script's own time is told apart
     with seen.taking("script"):
         script = draft(seen, voiced=order.spoken is not None)

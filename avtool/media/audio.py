@@ -1,20 +1,18 @@
-"""Sound of a film: mono in blocks for analysis, and a track's original sound for mixing."""
+"""Sound of a film for analysis: mono in blocks (for mixing see `avtool.tracks.sound`)."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
-from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from avtool.errors import MediaError, ResourceError, UsageError
-from avtool.media.container import FORMATS, MICROSECONDS, opened, packets
+from avtool.errors import UsageError
+from avtool.media.container import MICROSECONDS, opened, packets
 from avtool.media.probe import AudioStream, Probe, microseconds
 from avtool.timeline import SECOND, Span
 
@@ -58,49 +56,6 @@ def blocks(
     if stream is None:
         return iter(())
     return _blocks(film, stream, span or film.span, round(seconds * rate), rate)
-
-
-def extract(film: Probe, track: int | None, path: Path) -> None:
-    """Write the track's sound as it is (channels, sample rate; float samples) to the WAV file `path`.
-
-    The file begins at the film's zero and is as long as the film, with silence where the track has nothing.
-    Raises UsageError where there is no such track, MediaError where it cannot be decoded, ResourceError where
-    the disk is full.
-    """
-    import ffmpeg
-    from imageio_ffmpeg import get_ffmpeg_exe
-
-    stream = choose(film, track)
-    if stream is None:
-        raise MediaError(f"{film.path} has no sound to extract")
-    beside = path.with_name(f".{path.name}.part")
-    length = film.duration / SECOND
-    source = ffmpeg.input(
-        f"file:{film.path}",
-        itsoffset=-film.origin / SECOND,
-        protocol_whitelist="file",
-        format_whitelist=FORMATS,
-    )
-    sound = (
-        source[str(stream.index)]
-        .filter("aresample", **{"async": 1, "min_hard_comp": 0.02, "first_pts": 0})
-        .filter("apad", whole_dur=length)
-        .filter("atrim", duration=length)
-    )
-    written = sound.output(f"file:{beside}", format="wav", acodec="pcm_f32le", rf64="auto")
-    try:
-        # Without -copyts ffmpeg would count from the track's own beginning.
-        written.global_args("-nostdin", "-v", "error", "-copyts").run(
-            cmd=get_ffmpeg_exe(), capture_stderr=True, overwrite_output=True
-        )
-        os.replace(beside, path)
-    except ffmpeg.Error as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
-        if "No space left" in said[-1]:
-            raise ResourceError(f"no space left on the disk for {path}") from error
-        raise MediaError(f"the sound of {film.path} cannot be extracted: {said[-1]}") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _listed(film: Probe) -> str:
@@ -176,7 +131,8 @@ class _Run:
         self._kind = _kind(frame)
         self._weights = _mix([channel.name for channel in frame.layout.channels])
         self._rate = rate
-        self._resampler = av.AudioResampler("fltp", frame.layout, rate)
+        # Interleaved: PyAV crashes on planes of eight channels and more.
+        self._resampler = av.AudioResampler("flt", frame.layout, rate)
         self._place = place  # of the next sample to come out
         self._begin = place
         self._heard = 0.0  # seconds fed
@@ -200,7 +156,7 @@ class _Run:
 
     def _mixed(self, frames: Sequence[av.AudioFrame | None]) -> Iterator[tuple[int, np.ndarray]]:
         for frame in filter(None, frames):
-            yield self._place, self._weights @ frame.to_ndarray()
+            yield self._place, frame.to_ndarray().reshape(-1, len(self._weights)) @ self._weights
             self._place += frame.samples
 
 

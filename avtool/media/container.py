@@ -68,7 +68,7 @@ def _require_file(path: Path) -> None:
     if not path.exists():
         if re.match(r"\w{2,}:/", str(path)):
             raise MediaError(f"{path} is no local file; download the film first")
-        raise MediaError(f"{path} does not exist{_nearest(path)}")
+        raise MediaError(f"{path} does not exist{nearest(path)}")
     if not path.is_file():
         raise MediaError(f"{path} is not an ordinary file; give the film as a file")
     try:
@@ -79,7 +79,8 @@ def _require_file(path: Path) -> None:
         raise MediaError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _nearest(path: Path) -> str:
+def nearest(path: Path) -> str:
+    """What a missing `path` may have meant, to end a message with."""
     if not path.parent.is_dir():
         return f" (neither does the folder {path.parent})"
     names = {entry.name.lower(): entry.name for entry in path.parent.iterdir() if entry.is_file()}

@@ -60,7 +60,7 @@ def curve(ducks: Sequence[Duck]) -> list[tuple[int, float]]:
     points: list[tuple[int, float]] = []
     for number, one in enumerate(ducks):
         if number == 0 or one.span.start - ducks[number - 1].span.end >= TOGETHER:
-            points.append((one.span.start - one.down, 0.0))
+            points.append((max(0, one.span.start - one.down), 0.0))
         points += [(one.span.start, -one.depth), (one.span.end, -one.depth)]
         if number + 1 == len(ducks) or ducks[number + 1].span.start - one.span.end >= TOGETHER:
             points.append((one.span.end + one.up, 0.0))

@@ -19,10 +19,12 @@ import numpy as np
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.tracks.files import one_line
 from avtool.weights import index, trusted
+from avtool.workspace import key
 
-# Piper's length scale by words of running English a minute, as en_US-joe speaks them (measured; its sounds last
-# whole frames, so the one is not in proportion to the other).
-SCALES = {60: 3.5, 105: 2.0, 150: 1.4, 175: 1.2, 194: 1.0, 228: 0.78, 254: 0.7}
+# Piper's length scale by words a minute as `narrate.pace` counts them, at which en_US-joe takes as long for forty
+# descriptions (measured; its sounds last whole frames, so the one is not in proportion to the other).
+SCALES = {70: 3.5, 91: 2.6, 116: 2.0, 133: 1.7, 159: 1.4, 185: 1.2, 204: 1.0, 213: 0.9, 232: 0.8, 272: 0.7}
+ESPEAK = 1.17  # espeak-ng is so much faster than the rate that it is told, by the same measure
 EMBEDDED = "piper-en-us-joe"
 
 # What the letters of a language are called in Unicode, for those that are not Latin.
@@ -104,7 +106,7 @@ def _piper(model: Path, digest: str) -> Engine:
         )
         return sorted(folder.glob("*.wav"), key=lambda wav: int(wav.stem))  # named by the clock
 
-    return Engine(f"Piper {model.stem}", digest, language, say)
+    return Engine(f"Piper {model.stem}", key(digest, SCALES), language, say)
 
 
 def _espeak(variant: str) -> Engine:
@@ -114,11 +116,19 @@ def _espeak(variant: str) -> Engine:
 
     def say(texts: Sequence[str], rate: float, folder: Path) -> list[Path]:
         for number, text in enumerate(texts):
-            options = ["-v", variant, "-s", f"{rate:.0f}", "-w", str(folder / f"{number}.wav"), "--stdin"]
+            options = [
+                "-v",
+                variant,
+                "-s",
+                f"{rate / ESPEAK:.0f}",
+                "-w",
+                str(folder / f"{number}.wav"),
+                "--stdin",
+            ]
             _run([program, *options], "espeak-ng", text)
         return [folder / f"{number}.wav" for number in range(len(texts))]
 
-    return Engine(f"espeak-ng {variant}", variant, variant, say)
+    return Engine(f"espeak-ng {variant}", f"{variant} {ESPEAK}", variant, say)
 
 
 def _command(template: str) -> Engine:
@@ -149,7 +159,14 @@ def _fill(part: str, values: dict[str, str]) -> str:
 
 def _run(command: Sequence[str], name: str, text: str | None = None) -> None:
     done = subprocess.run(
-        command, input=text or "", capture_output=True, text=True, check=False, encoding="utf-8"
+        command,
+        input=text or "",
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0,  # Ctrl-C is for avtool, which decides what becomes of the voice
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]

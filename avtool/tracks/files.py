@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from avtool.errors import UsageError
+from avtool.media.container import nearest
 from avtool.workspace import replacing
 
 LARGEST = 64 * 1024 * 1024  # bytes; the script of a long film with all its evidence is a tenth of it
@@ -22,7 +23,7 @@ def load_bytes(path: Path) -> bytes:
             )
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UsageError(f"{path} does not exist; check the name") from None
+        raise UsageError(f"{path} does not exist{nearest(path) or '; check the name'}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     if not content.strip():

@@ -16,6 +16,7 @@ from avtool.timeline import SECOND, Description
 from avtool.tracks import sound, webvtt
 from avtool.tracks.files import notice
 from avtool.tracks.mux import LANGUAGES
+from avtool.tracks.sound import Report
 from avtool.workspace import scratch
 
 PICTURE, SOUND = ("h264", "hevc"), ("aac", "ac3", "eac3")  # what Apple's authoring rules let into fMP4
@@ -31,20 +32,18 @@ def write(
     cues: Sequence[Description],
     language: str,
     folder: Path,
+    report: Report | None = None,
 ) -> None:
     """Write `film` with `mix` (AAC) and `cues` to `folder`; its master playlist is master.m3u8.
 
-    Pictures are copied, sound that HLS does not take becomes AAC. Raises UsageError where the pictures cannot be
-    streamed as they are, MediaError where ffmpeg fails, ResourceError where the disk is full.
+    Pictures are copied, sound that HLS does not take becomes AAC. Raises UsageError as `require_streamable` does,
+    MediaError where ffmpeg fails, ResourceError where the disk is full.
     """
-    if film.picture.codec not in PICTURE:
-        raise UsageError(
-            f"{film.path}: HLS takes H.264 and HEVC, not {film.picture.codec}; convert the film first"
-        )
+    require_streamable(film, folder)
     with scratch(folder) as part:
         beside = part / folder.name
         beside.mkdir()
-        _segment(film, stream, mix, beside)
+        _segment(film, stream, mix, beside, report)
         _write_text(film, cues, language, beside)
         master = beside / "master.m3u8"
         master.write_text(
@@ -55,7 +54,19 @@ def write(
         os.replace(beside, folder)
 
 
-def _segment(film: Probe, stream: AudioStream | None, mix: Path, folder: Path) -> None:
+def require_streamable(film: Probe, folder: Path) -> None:
+    """Raise UsageError where the pictures cannot be streamed as they are, or `folder` holds something else."""
+    if film.picture.codec not in PICTURE:
+        raise UsageError(
+            f"{film.path}: HLS takes H.264 and HEVC, not {film.picture.codec}; convert the film first"
+        )
+    if folder.exists() and not (folder / "master.m3u8").is_file():
+        raise UsageError(
+            f"{folder} exists and is no stream of avtool's; move it or choose another place with -o"
+        )
+
+
+def _segment(film: Probe, stream: AudioStream | None, mix: Path, folder: Path, report: Report | None) -> None:
     whole = ffmpeg.input(f"file:{film.path}", protocol_whitelist="file", format_whitelist=FORMATS)
     tracks = [whole[str(film.picture.index)]]
     renditions = ["v:0,agroup:sound,name:picture"]
@@ -78,7 +89,7 @@ def _segment(film: Probe, stream: AudioStream | None, mix: Path, folder: Path) -
         master_pl_name="master.m3u8",
         **recode,
     )
-    sound.run(written, f"{film.path} cannot be cut into segments", copyts=False)
+    sound.run(written, f"{film.path} cannot be cut into segments", copyts=False, report=report)
 
 
 def _write_text(film: Probe, cues: Sequence[Description], language: str, folder: Path) -> None:
@@ -113,7 +124,7 @@ def _signalled(master: str, film: Probe, stream: AudioStream | None, language: s
                 "AUDIO",
                 AUDIO_GROUP,
                 "Original",
-                tags.get(stream.language or "", stream.language) or language,
+                tags.get(stream.language or "", stream.language),
                 "main",
                 True,
                 None,
@@ -143,7 +154,7 @@ def _media(
     kind: str,
     group: str,
     name: str,
-    language: str,
+    language: str | None,
     playlist: str,
     default: bool,
     characteristics: str | None,
@@ -154,7 +165,7 @@ def _media(
         f"TYPE={kind}",
         f'GROUP-ID="{group}"',
         f'NAME="{name}"',
-        f'LANGUAGE="{language}"',
+        *([f'LANGUAGE="{language}"'] if language else []),
         f"DEFAULT={'YES' if default else 'NO'}",
         "AUTOSELECT=YES",
         *([f'CHARACTERISTICS="{characteristics}"'] if characteristics else []),

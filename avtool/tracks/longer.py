@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ffmpeg
 
-from avtool.errors import AvtoolError
-from avtool.media.container import FORMATS
 from avtool.media.probe import Probe
 from avtool.timeline import SECOND, Description
 from avtool.tracks import extended, sound, subtitles
 from avtool.tracks.extended import Stop
 from avtool.tracks.mix import BITRATE
-from avtool.tracks.mux import TEXT_TITLE, TITLE, language_code, refuse_input, require_space
+from avtool.tracks.mux import TEXT_TITLE, TITLE, language_code, require_space
+from avtool.tracks.sound import Report
 from avtool.tracks.timemap import TimeMap
-from avtool.workspace import replacing, scratch
+from avtool.workspace import refuse_input, replacing, scratch
 
-log = logging.getLogger(__name__)
-
+COPY = {"c": "copy"}
 X264 = {"c:v": "libx264", "preset": "veryfast", "crf": 18}
 
 
 class Track(NamedTuple):
-    """A file whose first stream of a kind ("a" or "s") goes into the extended version, and what is said of it."""
+    """A stream of a kind ("a" or "s") that goes into the extended version, and what is said of it.
 
-    path: Path
+    `coded` are ffmpeg's options for it.
+    """
+
+    stream: Any
     kind: str
     language: str | None
     title: str | None
-    flags: str = "0"
+    flags: str
+    coded: Mapping[str, str]
 
 
 def write(
@@ -44,6 +44,7 @@ def write(
     times: TimeMap,
     language: str,
     path: Path,
+    report: Report | None = None,
 ) -> None:
     """Write the extended version to `path` (Matroska): `mix` is its described sound, `cues` are on its time.
 
@@ -54,39 +55,48 @@ def write(
     require_space(path, film.path.stat().st_size * 2)
     code = language_code(language)
     with scratch(path) as folder, replacing(path) as beside:
-        tracks = [Track(mix, "a", code, TITLE, "default+visual_impaired"), *_sounds(film, times, folder)]
+        described = ffmpeg.input(f"file:{mix}")["a:0"]
+        tracks = [Track(described, "a", code, TITLE, "default+visual_impaired", COPY)]
+        tracks += _sounds(film, times, folder)
         if cues:
             text = folder / "described.srt"
             subtitles.write(cues, text, "srt", language)
-            tracks.append(Track(text, "s", code, TEXT_TITLE, "descriptions"))
-        tracks += _texts(film, times, folder)
+            told = ffmpeg.input(f"file:{text}")["s:0"]
+            tracks.append(Track(told, "s", code, TEXT_TITLE, "descriptions", COPY))
+        inputs = 1 + len(tracks)
+        tracks += _texts(film, stops)
         chapters = folder / "chapters.txt"
         chapters.write_text(_chapters(film, times), encoding="utf-8")
-        streams = [_picture(film, stops)]
-        streams += [ffmpeg.input(f"file:{track.path}")[f"{track.kind}:0"] for track in tracks]
-        options: dict[str, Any] = {"map_metadata": 0, "map_chapters": len(streams)}
+        options: dict[str, Any] = {"map_metadata": 0, "map_chapters": inputs}
         for number, track in enumerate(tracks, 1):
             place = f"{track.kind}:{[one for one in tracks if one.kind == track.kind].index(track)}"
             options[f"disposition:{place}"] = track.flags
             options[f"metadata:s:{place}"] = f"language={track.language or 'und'}"
             options[f"metadata:s:{number}"] = f"title={track.title or ''}"
-        written = ffmpeg.output(
-            *streams, f"file:{beside}", format="matroska", **{"c:a": "copy", "c:s": "srt"}, **X264, **options
-        )
+            options |= {f"{name}:{place}": value for name, value in track.coded.items()}
+        streams = [_picture(film, stops), *(track.stream for track in tracks)]
+        written = ffmpeg.output(*streams, f"file:{beside}", format="matroska", **X264, **options)
         # What has chapters and no streams cannot be mapped, only named: it is the last input.
-        sound.run(written.global_args("-i", f"file:{chapters}"), f"{path.name} cannot be written")
+        sound.run(
+            written.global_args("-i", f"file:{chapters}"), f"{path.name} cannot be written", report=report
+        )
 
 
-def _picture(film: Probe, stops: Sequence[Stop]) -> Any:
-    """The film's pictures on the extended version's time; where it waits, the last frame is repeated."""
+def _later(time: str, stops: Sequence[Stop]) -> str:
+    """How many seconds later what was at `time` comes, both expressions of ffmpeg's in seconds."""
     waits = []
     for stop in stops:
         start, added = stop.old.start / SECOND, stop.added / SECOND
         if stop.old.duration:
-            waits.append(f"{added}*clip((T-{start})/{stop.old.seconds},0,1)")
+            waits.append(f"{added}*clip(({time}-{start})/{stop.old.seconds},0,1)")
         else:
-            waits.append(f"{added}*gte(T,{start}-0.0005)")
-    later = sound.source(film)[str(film.picture.index)].filter("setpts", f"PTS+({'+'.join(waits)})/TB")
+            waits.append(f"{added}*gte({time},{start}-0.0005)")
+    return "+".join(waits)
+
+
+def _picture(film: Probe, stops: Sequence[Stop]) -> Any:
+    """The film's pictures on the extended version's time; where it waits, the last frame is repeated."""
+    later = sound.source(film)[str(film.picture.index)].filter("setpts", f"PTS+({_later('T', stops)})/TB")
     return later.filter("fps", fps=str(film.picture.frame_rate))
 
 
@@ -100,27 +110,27 @@ def _sounds(film: Probe, times: TimeMap, folder: Path) -> list[Track]:
         sound.encode(
             blocks, layout, path, 0.0, {"format": "ipod", "acodec": "aac", "audio_bitrate": BITRATE[layout]}
         )
-        written.append(Track(path, "a", track.language, track.title))
+        written.append(
+            Track(ffmpeg.input(f"file:{path}")["a:0"], "a", track.language, track.title, "0", COPY)
+        )
     return written
 
 
-def _texts(film: Probe, times: TimeMap, folder: Path) -> list[Track]:
-    """The film's subtitles as far as they are text, moved."""
-    moved = []
-    for number, track in enumerate(film.subtitles):
-        path = folder / f"{number}.srt"
-        whole = ffmpeg.input(f"file:{film.path}", protocol_whitelist="file", format_whitelist=FORMATS)
-        try:
-            sound.run(whole[str(track.index)].output(f"file:{path}"), "no text", copyts=False)
-            cues = subtitles.read(path)
-        except AvtoolError:
-            log.warning("%s: subtitle track %d is no text and is left out", film.path.name, number)
-            continue
-        later = [replace(cue, span=span) for cue in cues if (span := times.span(cue.span))]
-        subtitles.write(later, path, "srt", track.language or "und")
-        flags = [name for name in ("forced", "hearing_impaired") if getattr(track, name)]
-        moved.append(Track(path, "s", track.language, track.title, "+".join(flags) or "0"))
-    return moved
+def _texts(film: Probe, stops: Sequence[Stop]) -> list[Track]:
+    """The film's subtitles, words and pictures alike, their packets moved."""
+    begin, end = _later("TS*TB", stops), _later("(TS+DURATION)*TB", stops)
+    moving = f"setts=ts=TS+({begin})/TB:duration=DURATION+({end}-({begin}))/TB".replace(",", "\\,")
+    return [
+        Track(
+            sound.source(film)[str(track.index)],
+            "s",
+            track.language,
+            track.title,
+            "+".join(name for name in ("forced", "hearing_impaired") if getattr(track, name)) or "0",
+            {"c": "srt" if track.codec == "mov_text" else "copy", "bsf": moving},  # Matroska has no mov_text
+        )
+        for track in film.subtitles
+    ]
 
 
 def _chapters(film: Probe, times: TimeMap) -> str:

@@ -13,7 +13,7 @@ import ffmpeg
 import numpy as np
 
 from avtool.timeline import SECOND, Span
-from avtool.tracks.sound import running
+from avtool.tracks.sound import Report, running
 
 REFERENCE = -23.0  # LUFS of every clip of the voice
 NOTHING = -70.0  # LUFS: quieter is silence to BS.1770's absolute gate
@@ -101,7 +101,7 @@ def mean(loudness: np.ndarray) -> float:
     return max(NOTHING, float(10 * np.log10(np.mean(10 ** (loudness / 10)))))
 
 
-def measure(sound: Any, failing: str) -> Loudness:
+def measure(sound: Any, failing: str, report: Report | None = None) -> Loudness:
     """The loudness of an ffmpeg stream. Raises MediaError that begins with `failing` where it cannot be decoded."""
     told = sound.filter("ebur128", peak="true", metadata=1, framelog="quiet").filter(
         "ametadata", mode="print", file="pipe:1"
@@ -114,6 +114,8 @@ def measure(sound: Any, failing: str) -> Loudness:
                 last[found[1]] = float(found[2])
                 if found[1] == b"M":
                     momentary.append(last[b"M"])
+                    if report:
+                        report(len(momentary) * HOP)
     return Loudness(last[b"I"], 20 * log10(max(last[b"true_peak"], 1e-6)), np.array(momentary))
 
 

@@ -17,7 +17,8 @@ from avtool.media.container import FORMATS, opened
 from avtool.media.probe import Probe
 from avtool.timeline import Description
 from avtool.tracks import sound, subtitles
-from avtool.workspace import replacing, scratch
+from avtool.tracks.sound import Report
+from avtool.workspace import refuse_input, replacing, scratch
 
 MP4 = (".mp4", ".m4v", ".mov")
 CONTAINERS = {".mkv": ("matroska", "srt"), **dict.fromkeys(MP4, ("mp4", "mov_text"))}
@@ -46,11 +47,19 @@ def container(film: Path) -> str:
     return film.suffix.lower() if film.suffix.lower() in CONTAINERS else ".mkv"
 
 
-def add(film: Probe, mix: Path, cues: Sequence[Description], language: str, path: Path) -> None:
+def add(
+    film: Probe,
+    mix: Path,
+    cues: Sequence[Description],
+    language: str,
+    path: Path,
+    default: bool = False,
+    report: Report | None = None,
+) -> None:
     """Write `film` to `path` with `mix` (AAC) as its last audio and `cues` as its last subtitle track.
 
-    Every stream of the film is copied as it is, bit for bit, with its flags; the film's default tracks stay so.
-    What was written is read back. Raises UsageError for a `path` that is the film itself or no container for it,
+    Every stream of the film is copied as it is, bit for bit, with its flags; the film's default tracks stay so,
+    but for its sound where the description is to be the `default`. What was written is read back. Raises UsageError for a `path` that is the film itself or no container for it,
     ResourceError where the disk has no room, MediaError where the film cannot be muxed or reads back wrong.
     """
     if path.suffix.lower() not in CONTAINERS:
@@ -68,10 +77,12 @@ def add(film: Probe, mix: Path, cues: Sequence[Description], language: str, path
         # MP4 keeps no title of a track: players show its handler's name.
         title = "handler_name=" if format == "mp4" else "title="
         options: dict[str, Any] = {
-            f"disposition:a:{name}": "visual_impaired",
+            f"disposition:a:{name}": "default+visual_impaired" if default else "visual_impaired",
             f"metadata:s:a:{name}": f"language={code}",
             f"metadata:s:{len(streams) - 1}": f"{title}{TITLE}",
         }
+        if default:
+            options |= {f"disposition:a:{number}": "-default" for number in range(name)}
         if cues:
             words = folder / "description.srt"
             subtitles.write(cues, words, "srt", language)
@@ -85,17 +96,11 @@ def add(film: Probe, mix: Path, cues: Sequence[Description], language: str, path
         written = ffmpeg.output(
             *streams, f"file:{beside}", format=format, c="copy", map_metadata=0, map_chapters=0, **options
         )
-        sound.run(written, f"{film.path.name} cannot be muxed into {path.name} (try .mkv)", copyts=False)
+        failing = f"{film.path.name} cannot be muxed into {path.name} (try .mkv)"
+        sound.run(written, failing, copyts=False, report=report)
         if cues and format == "mp4" and not any(one.default for one in film.subtitles):
             _switch_off_last(beside)
-        _verify(film, beside, path, code, bool(cues))
-
-
-def refuse_input(path: Path, *inputs: Path) -> None:
-    """Raise UsageError where `path` is one of `inputs`: nothing is read from and written to the same file."""
-    for one in inputs:
-        if path.resolve() == one.resolve() or (path.exists() and path.samefile(one)):
-            raise UsageError(f"the output {path} is the input itself; choose another place with -o")
+        _verify(film, beside, path, code, bool(cues), default)
 
 
 def require_space(path: Path, size: int) -> None:
@@ -139,18 +144,18 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
         start += size or end
 
 
-def _verify(film: Probe, written: Path, path: Path, code: str, with_text: bool) -> None:
+def _verify(film: Probe, written: Path, path: Path, code: str, with_text: bool, default: bool) -> None:
     """Read `written` back; MediaError where its tracks are not what was asked for."""
     with av.open(f"file:{written}") as container:
         audio, text = container.streams.audio, container.streams.subtitles
         checks = {
             "an audio track is missing": len(audio) == len(film.audio) + 1,
             "the description is not flagged": bool(audio[-1].disposition & Disposition.visual_impaired),
-            "the description is the default track": not film.audio
-            or not audio[-1].disposition & Disposition.default,
+            f"the description is {'not ' if default else ''}the default track": not film.audio
+            or bool(audio[-1].disposition & Disposition.default) == default,
             "the description's language is lost": audio[-1].language == code,
             "the film's default track has changed": all(
-                bool(one.disposition & Disposition.default) == before.default
+                bool(one.disposition & Disposition.default) == (before.default and not default)
                 for one, before in zip(audio, film.audio, strict=False)
             ),
             "the description as text is not flagged": not with_text

@@ -34,7 +34,7 @@ def write_curve(ducks: Sequence[Duck], narration: str, path: Path) -> None:
     points = [
         {
             "time": time / SECOND,
-            "clock": clock(max(0, time)),
+            "clock": clock(time),
             "gain_db": round(gain, 2),
             "fade": min(round(-gain / FADE_STEP), MUTE - 1),
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -20,6 +20,8 @@ from avtool.timeline import SECOND
 
 RATE = 48_000  # samples a second of everything that is mixed
 BLOCK = RATE  # samples
+
+Report = Callable[[int], None]  # told how many microseconds of the film are done
 
 # What a mix is made in: every layout that AAC, players and broadcasters have in common, by its channels.
 CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6, "7.1": 8}
@@ -83,6 +85,15 @@ def blocks(film: Probe, stream: AudioStream | None, layout: str) -> Iterator[np.
         process.stdout.read()  # a sample too many, by rounding, must not stop ffmpeg at its last word
 
 
+def told(blocks: Iterator[np.ndarray], report: Report) -> Iterator[np.ndarray]:
+    """`blocks`, each reported when it is done with."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block)
+        report(done * SECOND // RATE)
+
+
 def encode(
     blocks: Iterator[np.ndarray], layout: str, path: Path, ceiling: float, codec: dict[str, Any]
 ) -> None:
@@ -116,6 +127,7 @@ def running(
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
+            process_group=0,  # Ctrl-C is for avtool, which decides what becomes of ffmpeg
         ) as process:
             try:
                 yield process
@@ -130,10 +142,13 @@ def running(
             raise _told(failing, said)
 
 
-def run(node: Any, failing: str, copyts: bool = True) -> None:
-    """Run ffmpeg to its end. Raises as `running` does."""
-    with running(node, failing, copyts=copyts) as process:
-        process.communicate()
+def run(node: Any, failing: str, copyts: bool = True, report: Report | None = None) -> None:
+    """Run ffmpeg, which writes a file, to its end. Raises as `running` does."""
+    with running(node.global_args("-progress", "pipe:1"), failing, copyts=copyts) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if report and line.startswith(b"out_time_us=") and line[12:].strip().isdigit():
+                report(int(line[12:]))
 
 
 def _told(failing: str, said: IO[bytes]) -> MediaError | ResourceError:

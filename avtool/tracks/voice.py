@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from avtool.errors import MediaError
+from avtool.interrupt import safe_point
 from avtool.timeline import SECOND
 from avtool.tracks.engines import Engine
 from avtool.tracks.files import one_line
@@ -21,7 +22,7 @@ from avtool.workspace import replacing, scratch
 
 SILENCE = 10 ** (-45 / 20)  # of a clip's peak: quieter ends are cut off (spec 3.1)
 EDGE = RATE // 100  # samples kept beyond the first and last that are heard: consonants begin softly
-BATCH = 256  # texts that an engine is given at a time
+BATCH = 64  # texts that an engine is given at a time: to start one takes as long as a sentence or two
 LOUDEST = 10 ** (-3 / 20)  # peak of a clip (spec 5.2)
 
 
@@ -41,11 +42,19 @@ class Clip:
 class Voice:
     """An engine with its pronunciations, and a folder where what it said is kept."""
 
-    def __init__(self, engine: Engine, folder: Path, pronunciations: Mapping[str, str] | None = None) -> None:
-        """`pronunciations` tell how words are to be said: {"Siobhan": "shi-VAWN"}."""
+    def __init__(
+        self,
+        engine: Engine,
+        folder: Path,
+        pronunciations: Mapping[str, str] | None = None,
+        report: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """`pronunciations` tell how words are to be said: {"Siobhan": "shi-VAWN"}; `report` is told the share of
+        what is asked for that has been said."""
         self.engine = engine
         self._folder = folder
         self._pronunciations = dict(pronunciations or {})
+        self._report = report
 
     def say(self, texts: Sequence[str], rate: float) -> dict[str, Clip]:
         """A clip of each of `texts` at `rate` words a minute.
@@ -65,6 +74,8 @@ class Voice:
                     )
                 for text, wav in zip(batch, said, strict=True):
                     _write(_clean(wav, text), files[text])
+            self._report((first + len(batch)) / len(missing))
+            safe_point()
         return {text: Clip(file, _duration(file)) for text, file in files.items()}
 
     def spelled(self, text: str) -> str:

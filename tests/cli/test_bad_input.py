@@ -183,6 +183,17 @@ def test_unwritable_output_is_told_before_the_work(told, tmp_path: Path, stub: P
     assert not (tmp_path / "work").exists()
 
 
+def test_an_input_is_never_written_over(told, tmp_path: Path, stub: Path):
+    film, cast = tmp_path / "film.mp4", cast_file(tmp_path)
+    shutil.copy(stub, film)
+    for target in (film, cast):
+        before = target.read_bytes()
+        code, line = told("describe", film, "--cast", cast, "--format", "srt", "-o", target)
+        assert code == 2
+        assert "is the input itself" in line
+        assert target.read_bytes() == before
+
+
 def test_film_that_is_described_already(told, tmp_path: Path, stub: Path):
     film = tmp_path / "film.mkv"
     ffmpeg("-i", stub, "-map", "0:v", "-map", "0:a", "-map", "0:a", "-c", "copy",

@@ -40,7 +40,7 @@ def beep(
 ) -> Any:
     """Silence with a quarter second of 1 kHz from `at`, in every channel or in one `only`."""
     tone = f"0.5*sin(2*PI*1000*t)*between(t,{at},{at + 0.25})"
-    channels = {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    channels = {"mono": 1, "stereo": 2, "5.1": 6, "7.1": 8}[layout]
     tones = "|".join(tone if only in (None, channel) else "0" for channel in range(channels))
     return ffmpeg.input(f"aevalsrc='{tones}':c={layout}:s={rate}:d={seconds}", f="lavfi", **options).audio
 

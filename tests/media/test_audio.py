@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.io import wavfile
 
-from avtool.errors import MediaError, UsageError
+from avtool.errors import UsageError
 from avtool.media import audio
 from avtool.media.probe import Probe, probe
 from avtool.timeline import SECOND, Span
+from avtool.tracks import sound
 from tests.media import clips
 from tests.media.clips import MPEG2, VP9, X264
 
@@ -51,6 +51,7 @@ SOUNDS = {
     "pcm.avi": (X264, "pcm_s16le", {}, 1.0),
     "mp2.ts": (MPEG2, "mp2", {"itsoffset": 0.84}, 1.84),
     "44100.mkv": (X264, "flac", {"rate": 44_100}, 1.0),
+    "7.1.mkv": (X264, "flac", {"layout": "7.1"}, 1.0),
 }
 
 
@@ -75,15 +76,13 @@ def test_span_is_cut_from_the_same_clock(sounding: tuple[Probe, float]) -> None:
     assert on == pytest.approx(0.3, abs=0.03) and off == pytest.approx(0.55, abs=0.03)
 
 
-def test_extract_keeps_channels_rate_and_clock(sounding: tuple[Probe, float], tmp_path: Path) -> None:
+def test_the_mix_hears_it_at_the_same_time(sounding: tuple[Probe, float]) -> None:
     film, begin = sounding
-    audio.extract(film, None, tmp_path / "sound.wav")
-    rate, samples = wavfile.read(tmp_path / "sound.wav")
-    assert rate == film.audio[0].sample_rate and samples.dtype == np.float32
-    assert len(samples) == pytest.approx(film.duration * rate / SECOND, abs=2)
-    ((on, off),) = beeps(samples, rate)
+    layout = sound.layout(film.audio[0])
+    samples = np.concatenate(list(sound.blocks(film, film.audio[0], layout)))
+    assert samples.shape == (sound.samples(film.duration), film.audio[0].channels)
+    ((on, off),) = beeps(samples[:, 0], sound.RATE)
     assert on == pytest.approx(begin, abs=0.03) and off == pytest.approx(begin + 0.25, abs=0.03)
-    assert [path.name for path in tmp_path.iterdir()] == ["sound.wav"]
 
 
 @given(begin=st.integers(0, 1_900_000), length=st.integers(1, 2_000_000), seconds=st.floats(0.05, 3))
@@ -151,30 +150,25 @@ def many(folder: Path) -> Probe:
 
 
 @pytest.mark.parametrize(("track", "begin"), [(None, 0.8), (0, 0.2), (1, 0.8), (2, 1.4)])
-def test_track_is_chosen(many: Probe, tmp_path: Path, track: int | None, begin: float) -> None:
+def test_track_is_chosen(many: Probe, track: int | None, begin: float) -> None:
     ((on, _),) = beeps(heard(many, track=track))
     assert on == pytest.approx(begin, abs=0.03)
-    audio.extract(many, track, tmp_path / "track.wav")
-    rate, samples = wavfile.read(tmp_path / "track.wav")
-    assert beeps(samples, rate)[0][0] == pytest.approx(begin, abs=0.03)
+    chosen = audio.choose(many, track)
+    ((on, _),) = beeps(np.concatenate(list(sound.blocks(many, chosen, "mono")))[:, 0], sound.RATE)
+    assert on == pytest.approx(begin, abs=0.03)
 
 
 @pytest.mark.parametrize("track", [3, -1])
-def test_no_such_track(many: Probe, plain: Path, track: int, tmp_path: Path) -> None:
+def test_no_such_track(many: Probe, track: int) -> None:
     with pytest.raises(UsageError, match=r"no audio track .* 0: mono, 1: mono, 2: fra mono"):
         audio.blocks(many, track=track)
-    with pytest.raises(UsageError, match="no audio track"):
-        audio.extract(many, track, tmp_path / "never.wav")
-    assert list(tmp_path.iterdir()) == []
 
 
-def test_film_without_sound(folder: Path, tmp_path: Path) -> None:
+def test_film_without_sound(folder: Path) -> None:
     film = probe(clips.write(folder / "mute.mp4", clips.picture(), **X264))
     assert list(audio.blocks(film)) == []
     with pytest.raises(UsageError, match="no sound"):
         audio.blocks(film, track=0)
-    with pytest.raises(MediaError, match="no sound"):
-        audio.extract(film, None, tmp_path / "never.wav")
 
 
 def test_long_silence_is_made_block_by_block(plain: Path) -> None:

@@ -113,7 +113,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("extended")
 
 
-def test_the_longer_film_stands_still_goes_on_and_keeps_its_tracks(folder: Path):
+@pytest.mark.parametrize(
+    ("kind", "codec", "kept"), [("mkv", "srt", "srt"), ("mkv", "ass", "ssa"), ("mp4", "mov_text", "srt")]
+)
+def test_the_longer_film_stands_still_goes_on_and_keeps_its_tracks(
+    kind: str, codec: str, kept: str, folder: Path
+):
     """Held at frame 50 (2 s) for 3 s; its beep at 4 s comes at 7 s; subtitles and chapters move along."""
     import ffmpeg
 
@@ -127,10 +132,10 @@ def test_the_longer_film_stands_still_goes_on_and_keeps_its_tracks(folder: Path)
         "[CHAPTER]\nTIMEBASE=1/1000\nSTART=3000\nEND=6000\ntitle=Two=2\n"
     )
     plain = clips.write(
-        folder / "plain.mkv", clips.picture(6), clips.beep(6, 4.0), ffmpeg.input(str(words)),
-        **clips.X264, acodec="aac", scodec="srt",
+        folder / f"plain.{kind}", clips.picture(6), clips.beep(6, 4.0), ffmpeg.input(str(words)),
+        **clips.X264, acodec="aac", scodec=codec,
     )  # fmt: skip
-    film = probe(clips.copy(folder / "film.mkv", plain, chapters))
+    film = probe(clips.copy(folder / f"film.{kind}", plain, chapters))
     hold = Span(2 * SECOND, 2 * SECOND)
     cue = Description("ad-0001", hold, "Mara lifts the lantern.")
     stop = Stop(hold, 3 * SECOND, Spoken(cue, Clip(folder / "none", 2 * SECOND), 175))
@@ -151,13 +156,14 @@ def test_the_longer_film_stands_still_goes_on_and_keeps_its_tracks(folder: Path)
     assert after.audio[0].description
     assert [chapter.span.start for chapter in after.chapters] == [0, 6 * SECOND]
     assert after.chapters[1].title == "Two=2"
+    assert [track.codec for track in after.subtitles] == ["srt", kept]
     with av.open(str(out)) as container:
         moved = [
-            round(float(packet.pts * packet.time_base), 2)
+            [round(float(time * packet.time_base), 2) for time in (packet.pts, packet.duration)]
             for packet in container.demux(container.streams.subtitles[1])
-            if packet.pts is not None and packet.size
+            if packet.pts is not None and packet.duration and packet.size
         ]
-    assert moved == [1.0, 7.0]
+    assert moved == [[1.0, 0.5], [7.0, 1.0]]
     original = np.concatenate(list(sound.blocks(after, after.audio[1], "mono")))[:, 0]
     loud = np.flatnonzero(np.abs(original) > 0.2)
     assert loud[0] / sound.RATE == pytest.approx(7.0, abs=0.03)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections import namedtuple
@@ -91,6 +92,14 @@ def test_the_description_is_flagged_and_the_film_is_as_it_was(film: Path, mix: P
     assert probe(out).described
 
 
+def test_the_description_is_the_default_where_that_is_asked_for(film: Path, mix: Path, folder: Path):
+    out = folder / f"asked{film.suffix}"
+    mux.add(probe(film), mix, CUES, "en", out, default=True)
+    assert hashes(out, 3) == hashes(film, 3)
+    assert [track.default for track in probe(out).audio] == [False, False, True]
+    assert probe(out).audio[2].description
+
+
 def test_the_only_text_track_of_an_mp4_is_not_switched_on(mix: Path, folder: Path):
     plain = clips.write(folder / "plain.mp4", clips.picture(3), clips.beep(3), **clips.X264, acodec="aac")
     mux.add(probe(plain), mix, CUES, "en", folder / "one.mp4")
@@ -154,6 +163,17 @@ def test_streaming_signals_the_description(film: Path, mix: Path, folder: Path):
         assert [stream.type for stream in container.streams].count("audio") == 2
         assert container.duration == pytest.approx(3 * SECOND, abs=0.1 * SECOND)
     hls.write(source, source.audio[1], mix, CUES, "en", out)  # a second time over the first
+    hls.write(source, source.audio[0], mix, CUES, "en", out)
+    (main, *_) = re.findall(r"#EXT-X-MEDIA:.*", (out / "master.m3u8").read_text())
+    assert "LANGUAGE" not in main, "a language that nobody told is none"
+
+
+def test_a_folder_of_something_else_is_no_place_for_a_stream(film: Path, mix: Path, folder: Path):
+    (folder / "letters").mkdir(exist_ok=True)
+    (folder / "letters" / "one.txt").touch()
+    with pytest.raises(UsageError, match="is no stream of avtool's"):
+        hls.write(probe(film), None, mix, CUES, "en", folder / "letters")
+    assert (folder / "letters" / "one.txt").exists()
 
 
 def test_pictures_that_cannot_be_streamed_are_refused(mix: Path, folder: Path):

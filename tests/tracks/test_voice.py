@@ -11,9 +11,10 @@ import pytest
 
 from avtool.errors import MediaError, MissingError, UsageError
 from avtool.timeline import SECOND
-from avtool.tracks.engines import engine, unsayable
+from avtool.tracks.engines import EMBEDDED, engine, unsayable
 from avtool.tracks.loudness import REFERENCE, level
 from avtool.tracks.voice import Voice
+from avtool.weights import where
 
 LANTERN = "Mara lifts the lantern and looks along the quay."
 
@@ -112,10 +113,33 @@ def test_a_voice_that_is_not_there_is_told(name: str, error: type[Exception], to
         engine(name)
 
 
-@pytest.mark.skipif(shutil.which("espeak-ng") is not None, reason="espeak-ng is installed")
-def test_espeak_is_asked_for_by_name():
+def test_espeak_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(MissingError, match="install espeak-ng"):
         engine("espeak-ng:de")
+
+
+@pytest.mark.skipif(
+    shutil.which("espeak-ng") is None, reason="NO ESPEAK-NG: install it (apt-get install espeak-ng)"
+)
+def test_espeak_speaks_other_languages_at_the_rate(tmp_path: Path):
+    voice = Voice(engine("espeak-ng:de"), tmp_path)
+    text = "Mara hebt die Laterne und schaut den Kai entlang."
+    usual, fast = (voice.say([text], rate)[text] for rate in (150, 225))
+    assert abs(level(usual.read()) - REFERENCE) < 0.5
+    assert fast.duration / usual.duration == pytest.approx(150 / 225, abs=0.1)
+
+
+def test_any_voice_of_pipers_is_its_two_files(tmp_path: Path):
+    """The embedded voice under another name, as one that was downloaded: it speaks by its own configuration."""
+    name = "en_GB-other.onnx"
+    (tmp_path / name).symlink_to(where(EMBEDDED))
+    with pytest.raises(UsageError, match=f"has no {name}.json beside it"):
+        engine(str(tmp_path / name))
+    (tmp_path / f"{name}.json").symlink_to(where(EMBEDDED).with_name(f"{where(EMBEDDED).name}.json"))
+    found = engine(str(tmp_path / name))
+    assert (found.name, found.language) == ("Piper en_GB-other", "en-us")
+    assert Voice(found, tmp_path).say([LANTERN], 175)[LANTERN].duration > 2 * SECOND
 
 
 def test_a_command_that_fails_or_writes_nothing_is_told(tmp_path: Path):
