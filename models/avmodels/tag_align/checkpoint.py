@@ -62,18 +62,18 @@ def start(model: TagAlign, state: State, what: str) -> list[str]:
     The projector must fit whole; frozen parts may lack in the file. From CLIP alone the projector starts as the
     published one does: the gated form is then the identity. Raises WeightsError that names what differs.
     """
-    clip = from_clip(state) if "visual.conv1.weight" in state else state
-    if not any(name.startswith("projector.") for name in clip):
-        own = "clip_image_encoder.clip_proj."
-        copied = {name: tensor for name, tensor in clip.items() if name.startswith(own)}
-        clip = clip | {name.replace("clip_image_encoder", "projector"): it for name, it in copied.items()}
-        missing = ("projector.projector.", "label_embedding", "cl_loss.", "ce_loss.")
-        return weights.fit(model, clip, what, missing=missing)
-    return weights.fit(model, state, what, missing=TOWERS)
+    if "visual.conv1.weight" in state:
+        state = from_clip(state)
+    elif not any(name.startswith("projector.") for name in state):
+        state = projected_alike(state)
+    else:
+        return weights.fit(model, state, what, missing=TOWERS)
+    missing = ("projector.projector.", "label_embedding", "cl_loss.", "ce_loss.")
+    return weights.fit(model, state, what, missing=missing)
 
 
 def from_clip(state: State) -> State:
-    """CLIP's parameters under TagAlign's names."""
+    """CLIP's parameters under TagAlign's names, with those of the projector's projection."""
     ours: State = {}
     for name, tensor in state.items():
         tensor = tensor.float()
@@ -84,4 +84,11 @@ def from_clip(state: State) -> State:
             ours["clip_image_encoder.clip_visual." + name.removeprefix("visual.")] = tensor
         elif name not in ("logit_scale", "input_resolution", "context_length", "vocab_size"):
             ours["clip_text_encoder." + name] = tensor
-    return ours
+    return projected_alike(ours)
+
+
+def projected_alike(state: State) -> State:
+    """CLIP's towers under TagAlign's names, and the projector's projection as a copy of CLIP's."""
+    own = "clip_image_encoder.clip_proj."
+    copied = {name: tensor for name, tensor in state.items() if name.startswith(own)}
+    return state | {f"projector.clip_proj.{name.removeprefix(own)}": it for name, it in copied.items()}
