@@ -46,7 +46,9 @@ def pedestrians() -> Path:
     if film.is_file():
         return film
     with tempfile.TemporaryDirectory() as packages:
-        fetch = f"uv tool run pip download -q --no-deps --no-binary opencv-python-headless -d {packages} {OPENCV}"
+        fetch = (
+            f"uv tool run pip download -q --no-deps --no-binary opencv-python-headless -d {packages} {OPENCV}"
+        )
         if subprocess.run(fetch.split(), check=False, capture_output=True).returncode:
             pytest.skip(f"the source package of {OPENCV} cannot be fetched")
         (archive,) = Path(packages).iterdir()
