@@ -52,9 +52,12 @@ def tag(
     if json:
         as_json("tag", file=source, threshold=locate.protocol.background, tags=found)
         return
+    columns = ("tag", "score", "present", "of the picture", "shot", "time")
     rows = [
         (it.word, it.score, "yes" if it.present else "", f"{it.share:.0%}", it.shot, it.span) for it in found
     ]
-    if len(sights) > 1:
+    if sights and found[0].shot is None:
+        columns, rows = columns[:4], [row[:4] for row in rows]
+    elif len(sights) > 1:
         rows = [row for row in rows if row[2]]
-    table(source.name, ("tag", "score", "present", "of the picture", "shot", "time"), rows)
+    table(source.name, columns, rows)

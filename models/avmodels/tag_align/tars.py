@@ -40,12 +40,17 @@ class Row(NamedTuple):
 def tar_rows(folder: Path) -> Iterator[Row]:
     """The captioned pictures of a folder's tar files, named by the `url` of their JSON, else by their member's name.
 
-    A tar that breaks off gives what stands before the break; that, and samples without a picture or caption, are
-    told on standard error. Raises DataError where there are no tar files.
+    A tar that breaks off gives what stands before the break; that, samples without a picture or caption, and gaps in
+    the tars' numbers are told on standard error. Raises DataError where there are no tar files.
     """
     tars = sorted(folder.glob("*.tar"))
     if not tars:
         raise DataError(f"{folder} holds neither captions.csv nor tar files")
+    numbers = {int(path.stem) for path in tars if path.stem.isdecimal()}
+    missing = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
+    if missing:
+        told = f"{min(numbers):05}.tar to {max(numbers):05}.tar of {folder}"
+        print(f"missing: {missing} tar files from {told}", file=sys.stderr)
     for path in tars:
         lacking = 0
         try:
@@ -71,11 +76,12 @@ def sample(path: Path, archive: tarfile.TarFile, members: list[tarfile.TarInfo])
         about = json.loads(facts) if facts else {}
     except json.JSONDecodeError:
         about = {}
-    caption = text_of(archive, kinds.get("txt")) or about.get("caption")
-    if picture is None or not caption:
+    about = about if isinstance(about, dict) else {}
+    caption = text_of(archive, kinds.get("txt")) or str(about.get("caption") or "")
+    if picture is None or not caption.strip():
         return None
     place = Place(path, picture.offset_data, picture.size)
-    return Row(about.get("url") or picture.name, place, caption.strip())
+    return Row(str(about.get("url") or picture.name), place, caption.strip())
 
 
 def text_of(archive: tarfile.TarFile, member: tarfile.TarInfo | None) -> str:

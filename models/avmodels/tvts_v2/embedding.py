@@ -92,7 +92,8 @@ def sentences(model: TVTS, texts: Sequence[str], here: Accelerator) -> Tensor:
 
 def too_long(texts: Sequence[str], context: int) -> int:
     """How many texts are cut, having more tokens than the encoder takes."""
-    return sum(len(encode(text)) + 2 > context for text in texts)
+    # A token takes a byte at least, so that most texts need no look.
+    return sum(len(it.encode()) + 2 > context and len(encode(it)) + 2 > context for it in texts)
 
 
 def windows(video: Video, seconds: float) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,12 @@ def pretraining(config: Pretraining, model: TVTS, folder: Path, run: Path) -> Ta
     groups.freeze(model, schedule.frozen)
     model.video.checkpointing = config.training.checkpointing
     narrated, captioned = lists.yt_temporal(folder, "train"), lists.webvid(folder, "train")
+    cut = embedding.too_long([clip.caption for clip in captioned], model.size.text.context)
+    if cut and int(os.environ.get("RANK", "0")) == 0:
+        print(
+            f"{cut} of {len(captioned)} captions are cut after {model.size.text.context} tokens",
+            file=sys.stderr,
+        )
     return Task(
         model=model,
         sources=(

@@ -123,10 +123,12 @@ def test_pictures_in_tars(pictures: Path, tmp_path: Path, capsys: pytest.Capture
             add(archive, f"00000{number}.txt", f"picture {number}".encode())
             add(archive, f"00000{number}.json", json.dumps({"url": f"http://a/{number}.png"}).encode())
         add(archive, "000002.json", b"{")
+        add(archive, "000004.png", b"")
+        add(archive, "000004.json", b"[1]")
         add(archive, "sub.dir/000003.png", (pictures / "images/2.png").read_bytes())
         add(archive, "sub.dir/000003.txt", "ein Bild, ü".encode())
     whole = (tmp_path / "00000.tar").read_bytes()
-    (tmp_path / "00001.tar").write_bytes(whole[:700])
+    (tmp_path / "00003.tar").write_bytes(whole[:700])
     (tmp_path / "tags.json").write_text(json.dumps({"http://a/1.png": [2, 0], "sub.dir/000003.png": []}))
     pairs = lists.read_pairs([tmp_path], 3)
     assert pairs.captions == ["picture 1", "ein Bild, ü"]
@@ -138,7 +140,7 @@ def test_pictures_in_tars(pictures: Path, tmp_path: Path, capsys: pytest.Capture
     assert sample["present"].tolist() == [0, 2]
     assert read(1)[0]["present"].tolist() == [-1, -1]
     told = capsys.readouterr().err
-    assert "1 samples of" in told
+    assert "2 samples of" in told and "missing: 2 tar files from 00000.tar to 00003.tar" in told
     assert "the rest of" in told
 
 

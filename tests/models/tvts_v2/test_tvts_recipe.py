@@ -111,18 +111,21 @@ def test_weights_go_out_under_published_names_and_come_back(trained: Path, tmp_p
     assert all(torch.equal(tensor, ours[name]) for name, tensor in load_file(back).items())
 
 
-def test_an_empty_caption_is_passed_over_and_told(
+def test_an_empty_caption_is_passed_over_and_a_long_one_cut_and_both_are_told(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed = films / "meta_data" / "webvid_train.tsv"
     before = listed.read_text()
     try:
-        listed.write_text(before.replace(before.splitlines()[1].split("\t")[0], " "))
+        empty, long = (line.split("\t")[0] for line in before.splitlines()[1:3])
+        listed.write_text(before.replace(empty, " ").replace(long, "a red 🔴 dot, " * 30))
         config = small("training.epochs=1", "training.batch=8", "training.max_unreadable=0.5")
         run.train("tvts-v2", config, films, tmp_path / "run")
     finally:
         listed.write_text(before)
-    assert "00000.mp4 has an empty caption" in capsys.readouterr().err.replace("\n", "")
+    told = capsys.readouterr().err
+    assert "00000.mp4 has an empty caption" in told.replace("\n", "")
+    assert "1 of 8 captions are cut after 77 tokens" in told
 
 
 def actions(folder: Path) -> None:
