@@ -28,6 +28,7 @@ from avtool.cli import (
     stages,
     stats,
     tag,
+    tags,
     talk,
     voice,
     weights,
@@ -68,6 +69,7 @@ app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("probe")(probe.probe)
 stages.add_to(app)
+app.command("tags")(tags.tags)
 app.command("tag")(tag.tag)
 app.command("find")(find.find)
 app.add_typer(characters.app, name="characters")

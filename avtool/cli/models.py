@@ -1,4 +1,4 @@
-"""`avtool train`, `eval`, `features`, `models`, `data` and `weights import|export`: the model library's verbs."""
+"""`avtool train`, `eval`, `features`, `show`, `models`, `data` and `weights import|export`: the model library's verbs."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def add_to(app: typer.Typer, weights: typer.Typer) -> None:
     app.command("train")(train)
     app.command("eval")(evaluate)
     app.command("features")(features)
+    app.command("show")(show_looks)
     app.add_typer(models, name="models")
     app.add_typer(data, name="data")
     weights.command("import")(import_)
@@ -87,19 +88,49 @@ def evaluate(
 
 def features(
     system: System,
-    film: Annotated[Path, typer.Argument(help="A film.", show_default=False)],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILM|IMAGES", help="A film; or images and folders of them.", show_default=False
+        ),
+    ],
     weights: Weights,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Features: .npy or .h5.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Features: .npz of images, .npy or .h5 of clips.", show_default=False
+        ),
+    ],
     config: ConfigName = None,
     set: Set = None,
     precision: Annotated[str, typer.Option(metavar="bf16|fp32", help="Of the arithmetic.")] = "bf16",
 ) -> None:
-    """Write a film's features, one row a window."""
+    """Write features: a row for each window or second of a film, or for each image."""
     from avmodels import run, zoo
 
     settings = zoo.load_of(system, weights, config, tuple(set or ()))
-    rows = run.features(system, settings, weights, film, out, precision)
-    print(f"{out}: {rows} windows")
+    rows = run.features(system, settings, weights, sources, out, precision)
+    print(f"{out}: {rows} rows")
+
+
+def show_looks(
+    system: System,
+    image: Annotated[Path, typer.Argument(help="A picture.", show_default=False)],
+    weights: Weights,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="PNG", help="Where to.")] = Path("looks.png"),
+    config: ConfigName = None,
+    set: Set = None,
+) -> None:
+    """Draw where a system looks in a picture, stage by stage."""
+    from avmodels import run, zoo
+    from avtool.tag import read_picture
+    from avtool.workspace import replacing
+
+    settings = zoo.load_of(system, weights, config, tuple(set or ()))
+    page = run.show(system, settings, weights, read_picture(image))
+    with replacing(out) as beside:
+        page.save(beside, format="PNG")
+    print(out)
 
 
 @models.command("list")

@@ -1,4 +1,4 @@
-"""The stages on their own: `avtool shots`, `speech`, `gaps`, `objects`, `text`, `tags` and so on."""
+"""The stages on their own: `avtool shots`, `speech`, `gaps`, `objects`, `text` and so on."""
 
 from __future__ import annotations
 
@@ -77,13 +77,14 @@ SIGHT = (
         ("text", "time", "role", "shot", "confidence"),
         lambda text: (text.text, text.span, text.role, text.shot, text.confidence),
     ),
-    Stage(
-        "tags",
-        "What each shot shows as a whole.",
-        lambda seen: seen.tags,
-        ("tag", "shot", "time", "confidence"),
-        lambda tag: (tag.label, tag.shot, tag.span, tag.confidence),
-    ),
+)
+# With a command of its own (see cli/tags.py).
+TAGS = Stage(
+    "tags",
+    "What each shot shows as a whole.",
+    lambda seen: seen.tags,
+    ("tag", "shot", "time", "confidence"),
+    lambda tag: (tag.label, tag.shot, tag.span, tag.confidence),
 )
 SOUND = (
     Stage(
@@ -146,7 +147,7 @@ def _add_sight(app: typer.Typer, stage: Stage) -> None:
     ) -> None:
         talk(quiet, verbose)
         asked = {"start": start, "end": end, "work": work, "force": force}
-        each(films, lambda film: _show(stage, film, json, progress, asked))
+        each(films, lambda film: show(stage, film, json, progress, asked))
 
 
 def _add_sound(app: typer.Typer, stage: Stage) -> None:
@@ -178,14 +179,20 @@ def _add_sound(app: typer.Typer, stage: Stage) -> None:
             "subtitles": subtitles,
             "settings": resolve(preset, options.pairs(settings))[0],
         }
-        each(films, lambda film: _show(stage, film, json, progress, asked))
+        each(films, lambda film: show(stage, film, json, progress, asked))
 
 
-def _show(stage: Stage, film: Path, json: bool, mode: str, asked: dict[str, Any]) -> None:
+def show(stage: Stage, film: Path, json: bool, mode: str, asked: dict[str, Any]) -> None:
+    """Prints a stage's records of a film."""
     from avtool.perception import open_film
 
     with told(mode, film.name) as progress:
         records = stage.records(open_film(film, progress=progress, **asked))
+    show_records(stage, film, records, json)
+
+
+def show_records(stage: Stage, film: Path, records: Sequence[Any], json: bool) -> None:
+    """Prints records in the columns of a stage."""
     if json:
         as_json(stage.name, film=str(film), records=list(records))
     else:

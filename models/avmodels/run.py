@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_data_path
 
@@ -12,6 +13,12 @@ from avmodels import zoo
 from avmodels.engine import config as configs
 from avmodels.engine.log import RECORDS
 from avmodels.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    from avmodels.seeing import Recogniser
 
 # The resolved configuration of a run, in its folder.
 CONFIG = "config.yaml"
@@ -77,12 +84,44 @@ def evaluate(system: str, config: Any, weights: Path, data: Path, results: Path)
     return zoo.recipe(system).evaluate(config, weights, data, results)
 
 
-def features(system: str, config: Any, weights: Path, film: Path, out: Path, precision: str) -> int:
-    """Writes a film's features to `out`; returns how many there are. Raises ConfigError where a system has none."""
+def features(
+    system: str, config: Any, weights: Path, sources: Sequence[Path], out: Path, precision: str
+) -> int:
+    """Writes the features of a film, or for networks of images also of pictures, to `out`; returns how many there are.
+
+    Raises ConfigError where a system has none, and for another precision than fp32 and bf16; see seeing.extract.
+    """
     recipe = zoo.recipe(system)
+    if precision not in ("fp32", "bf16"):
+        raise ConfigError(f"precision is fp32 or bf16, not {precision}")
+    if hasattr(recipe, "image_encoder"):
+        from avmodels.seeing import extract
+
+        return extract(recipe.image_encoder(config, weights, precision), sources, out)
     if not hasattr(recipe, "features"):
-        raise ConfigError(f"{system} gives no features of films")
-    return recipe.features(config, weights, film, out, precision)
+        raise ConfigError(f"{system} gives no features")
+    if len(sources) > 1:
+        raise ConfigError(f"{system} takes one film")
+    return recipe.features(config, weights, sources[0], out, precision)
+
+
+def recogniser(system: str, config: Any, weights: Path, precision: str = "bf16") -> Recogniser:
+    """A classifier in use, avmodels.seeing.Recogniser. Raises ConfigError where a configuration is none."""
+    recipe = zoo.recipe(system)
+    if not hasattr(recipe, "recogniser"):
+        raise ConfigError(f"{system} names no pictures")
+    return recipe.recogniser(config, weights, precision)
+
+
+def show(system: str, config: Any, weights: Path, picture: np.ndarray) -> Image:
+    """A page of where a network looks in a picture (H, W, 3), RGB uint8. Raises ConfigError for one that cannot tell."""
+    recipe = zoo.recipe(system)
+    if not hasattr(recipe, "show"):
+        able = [name for name in zoo.SYSTEMS if hasattr(zoo.recipe(name), "show")]
+        raise ConfigError(f"{system} does not tell where it looks; {', '.join(able)} does")
+    from PIL.Image import fromarray
+
+    return recipe.show(config, weights, fromarray(picture))
 
 
 def weights_folder() -> Path:

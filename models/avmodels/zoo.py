@@ -45,8 +45,9 @@ def recipe(system: str) -> Any:
 
     It offers RECIPES (schemas by recipe), build(config), load(model, config, path), about(config),
     published_gmacs(config), example_input(config), train(...), evaluate(...), and where it makes sense
-    features(...), published(state, config) where our names differ from the published ones, and counted(model), the part
-    whose cost is the same for all inputs of a size. Raises ConfigError for another name.
+    image_encoder(config, path, precision) and recogniser(config, path, precision) for pictures (see avmodels.seeing),
+    features(...) of films, show(...), published(state, config) where our names differ from the published ones, and
+    counted(model), the part whose cost is the same for all inputs of a size. Raises ConfigError for another name.
     """
     if system not in SYSTEMS:
         raise ConfigError(f"no system is called {system!r}{_near(system, SYSTEMS)}")

@@ -309,7 +309,7 @@ def test_features_are_those_of_each_window(toys: Path, tmp_path: Path, weights: 
     film = toys / "val/00001.mp4"
     config = recipe.Features(recipe="features", about="", model=zoo.load("videomae-v2", "tiny").model)
     config = config.model_copy(update={"data": config.data.model_copy(update={"stride": stride})})
-    count = run.features("videomae-v2", config, weights, film, tmp_path / "f.npy", "fp32")
+    count = run.features("videomae-v2", config, weights, [film], tmp_path / "f.npy", "fp32")
     got = np.load(tmp_path / "f.npy")
     model = avmodels.create(TINY, weights=weights)
     frames = Video(film).frames(np.arange(24))
@@ -325,7 +325,7 @@ def test_features_are_those_of_each_window(toys: Path, tmp_path: Path, weights: 
 def test_features_with_times(toys: Path, tmp_path: Path, weights: Path) -> None:
     film = toys / "val/00001.mp4"
     config = zoo.load_of("videomae-v2", weights, None)
-    run.features("videomae-v2", config, weights, film, tmp_path / "f.h5", "bf16")
+    run.features("videomae-v2", config, weights, [film], tmp_path / "f.h5", "bf16")
     with h5py.File(tmp_path / "f.h5") as file:
         held = {name: np.asarray(file[name]) for name in ("features", "seconds", "first_frame")}
     starts = np.arange(5) * 4
@@ -338,12 +338,12 @@ def test_features_say_what_is_wrong(toys: Path, tmp_path: Path, weights: Path) -
     config = zoo.load_of("videomae-v2", weights, None)
     film = toys / "val/00001.mp4"
     with pytest.raises(ConfigError, match=".npy or .h5"):
-        run.features("videomae-v2", config, weights, film, tmp_path / "f.txt", "fp32")
+        run.features("videomae-v2", config, weights, [film], tmp_path / "f.txt", "fp32")
     with pytest.raises(DataError, match="no video"):
-        run.features("videomae-v2", config, weights, tmp_path / "none.mp4", tmp_path / "f.npy", "fp32")
+        run.features("videomae-v2", config, weights, [tmp_path / "none.mp4"], tmp_path / "f.npy", "fp32")
     long = zoo.load_of("videomae-v2", weights, None, ("model.frames=64",))
     with pytest.raises(DataError, match="24 frames, fewer than a window of 64"):
-        run.features("videomae-v2", long, weights, film, tmp_path / "f.npy", "fp32")
+        run.features("videomae-v2", long, weights, [film], tmp_path / "f.npy", "fp32")
     assert not list(tmp_path.iterdir())
 
 

@@ -85,10 +85,12 @@ class Steepness(Section):
 
 
 class Recipe(Config):
-    """What all recipes have."""
+    """What all recipes have. `compile`: whether a classifier in use (evaluated, seeing) is compiled, which takes a
+    minute or two and then saves a tenth of the time."""
 
     optimiser: Steepness = Steepness()
     training: Training
+    compile: bool = False
 
     @model_validator(mode="after")
     def _keeps_statistics(self) -> Recipe:

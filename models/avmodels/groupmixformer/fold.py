@@ -28,6 +28,9 @@ def folded(model: Trunk) -> Folded:
 class Folded(nn.Module):
     """A classifier (logits), or a backbone (its four maps), in evaluation mode."""
 
+    gain: Tensor
+    shift: Tensor
+
     def __init__(self, model: Trunk):
         super().__init__()
         stem = model.conv_stem
@@ -47,6 +50,8 @@ class Folded(nn.Module):
             # The mean over the picture commutes with the norm before it.
             gain, shift = norm_of(model.norm4)
             head = model.head
+            self.register_buffer("gain", gain, persistent=False)
+            self.register_buffer("shift", shift, persistent=False)
             self.head = linear(head.weight * gain, head.weight @ shift + head.bias)
 
     def maps(self, image: Tensor) -> list[Tensor]:
@@ -59,10 +64,16 @@ class Folded(nn.Module):
             maps.append(picture(x))
         return maps
 
-    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
-        """image (B, 3, H, W), normalised -> logits (B, classes), or the four maps."""
+    def forward(self, image: Tensor, projected: bool = True) -> Tensor | list[Tensor]:
+        """image (B, 3, H, W), normalised -> logits (B, classes), or the four maps.
+
+        Not `projected`, the vector before the head: (B, width of the last stage).
+        """
         maps = self.maps(image)
-        return maps if self.head is None else self.head(maps[-1].mean((2, 3)))
+        if self.head is None:
+            return maps
+        mean = maps[-1].mean((2, 3))
+        return self.head(mean) if projected else mean * self.gain + self.shift
 
 
 class FoldedEmbedding(nn.Module):

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.models.detection import MaskRCNN, RetinaNet
 
+from avmodels import seeing
 from avmodels.data import imagenet
 from avmodels.data.mixup import mix, soft_labels
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
 from avmodels.engine.judging import accuracy, judge
 from avmodels.engine.train import Batch, Task, fit
-from avmodels.errors import WeightsError
+from avmodels.errors import ConfigError, WeightsError
 from avmodels.groupmixformer import ade20k, checkpoint, coco, cost, data, descent
 from avmodels.groupmixformer.attention import Block
 from avmodels.groupmixformer.config import RECIPES, Classification, Detection, Segmentation
@@ -33,8 +35,10 @@ __all__ = [
     "counted",
     "evaluate",
     "example_input",
+    "image_encoder",
     "load",
     "published_gmacs",
+    "recogniser",
     "train",
 ]
 
@@ -125,7 +129,7 @@ def classification(config: Classification, model: nn.Module, folder: Path) -> Ta
         groups=grouped(config),
         loss=loss,
         units=(Block,),
-        about=about(config),
+        about=about(config) | {"labels": imagenet.names(folder, "train")},
         evaluate=lambda model, here: judge(
             model, held_out, data.test_reader(how), recognised, training, here
         ),
@@ -184,17 +188,54 @@ def about(config: Settings) -> dict[str, Any]:
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
     """The test on a data set's validation part: top1 and top5 of one view each; mean IoU; COCO's precisions."""
     here, training = processes.accelerator(config.training.precision), config.training
+    if isinstance(config, Classification):
+        held_out = imagenet.labelled(folder, "val", config.model.classes)
+        model = in_use(config, path).to(here.device)
+        return judge(model, held_out, data.test_reader(config.data), recognised, training, here)
     model = build(config)
     load(model, config, path)
     model.to(here.device).eval()
-    if isinstance(config, Classification):
-        assert isinstance(model, Classifier)
-        held_out = imagenet.labelled(folder, "val", config.model.classes)
-        return judge(folded(model), held_out, data.test_reader(config.data), recognised, training, here)
     if isinstance(config, Segmentation):
         held_out = ade20k.scenes(folder, "validation")
         return ade20k.evaluate(model, held_out, config.data, config.model.classes, training, here)
     return coco.evaluate(model, coco.Objects(folder, "val", config.model.classes), training, here)
+
+
+def in_use(config: Settings, path: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The classifier with the weights at `path` in its fast form, compiled where the settings say so.
+
+    Raises ConfigError for another network.
+    """
+    model = build(config)
+    if not isinstance(model, Classifier):
+        raise ConfigError(f"a classifier sees pictures as a whole; {config.recipe} is another configuration")
+    load(model, config, path)
+    made = folded(model).to(dtype)
+    if config.compile:
+        made.compile(dynamic=True)
+    return made
+
+
+def image_encoder(config: Settings, path: Path, precision: str) -> seeing.Encoder:
+    """What the network makes of a picture before it classifies."""
+    device = processes.accelerator().device
+    model = in_use(config, path, seeing.DTYPES[precision]).to(device)
+    look = data.test_transform(config.data.side)
+    return seeing.Encoder(look, lambda pictures: model(pictures.to(device), projected=False))
+
+
+def recogniser(config: Settings, path: Path, precision: str) -> seeing.Recogniser:
+    """The classifier of pictures in use."""
+    device = processes.accelerator().device
+    model = in_use(config, path, seeing.DTYPES[precision]).to(device)
+    look, labels = data.test_transform(config.data.side), seeing.labels(path, config.model.classes)
+    return seeing.Recogniser(
+        labels,
+        1,
+        1.0,
+        lambda clip: look(Image.fromarray(clip[0])),
+        lambda pictures: model(pictures.to(device)),
+    )
 
 
 def counted(model: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
+from avmodels import seeing
 from avmodels.data import imagenet, images
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
@@ -18,11 +19,10 @@ from avmodels.engine.descent import Descent
 from avmodels.engine.schedule import Length, staircase
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, DataError
-from avmodels.snclr import checkpoint, coco, cost, data, descent, detection, evaluation
+from avmodels.snclr import checkpoint, coco, cost, data, descent, detection, evaluation, views
 from avmodels.snclr.config import RECIPES, Detection, Features, HeldOut, Pretraining, Probing
 from avmodels.snclr.detection import Detector
 from avmodels.snclr.encoder import SIZES, Encoder, ResNetSize, encoder
-from avmodels.snclr.features import extract
 from avmodels.snclr.loss import both_directions
 from avmodels.snclr.model import SNCLR, Probe
 
@@ -32,7 +32,7 @@ __all__ = [
     "build",
     "evaluate",
     "example_input",
-    "features",
+    "image_encoder",
     "load",
     "published",
     "published_gmacs",
@@ -248,14 +248,20 @@ def held_out(config: Settings) -> HeldOut:
     )
 
 
-def features(config: Settings, path: Path, film: Path, out: Path, precision: str) -> int:
-    """Writes the representation of a film's frames, one a second, to `out`; returns how many there are."""
+def image_encoder(config: Settings, path: Path, precision: str) -> seeing.Encoder:
+    """The encoder of any configuration but a detector's, for pictures and frames of films."""
     if isinstance(config, Detection):
         raise ConfigError("features come from an encoder; choose a configuration of features")
     here = processes.accelerator(precision)
     trunk = encoder(SIZES[config.model.size], config.model.side)
     checkpoint.load(trunk, checkpoint.state_of(weights.read(path, SYSTEM)), str(path))
-    return extract(trunk.to(here.device).eval(), config.model.side, film, out, here)
+    trunk.to(here.device).eval()
+
+    def encode(pictures: Tensor) -> Tensor:
+        with here.autocast():
+            return trunk.represent(pictures.to(here.device))
+
+    return seeing.Encoder(views.middle(config.model.side), encode)
 
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:

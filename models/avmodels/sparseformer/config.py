@@ -166,7 +166,14 @@ class Words(Section):
     prompts: Literal["openai", "plain"] = "openai"
 
 
-class Classification(Config):
+class Compiled(Config):
+    """What all recipes have. `compile`: whether a network in use (evaluated, seeing) is compiled, which takes a minute
+    and then saves a tenth of the time."""
+
+    compile: bool = False
+
+
+class Classification(Compiled):
     """Supervised: name what an image shows."""
 
     recipe: Literal["classify"]
@@ -176,7 +183,7 @@ class Classification(Config):
     training: Training
 
 
-class Bootstrapping(Config):
+class Bootstrapping(Compiled):
     """Without labels: see with few tokens what a ViT sees with many.
 
     `inherited_lr` is the rate of the inherited blocks that learn, as a share of that of the new parts.
@@ -192,7 +199,7 @@ class Bootstrapping(Config):
     words: Words | None = None
 
 
-class ParentTraining(Config):
+class ParentTraining(Compiled):
     """Supervised: a ViT to bootstrap from, where none is at hand."""
 
     recipe: Literal["parent"]
@@ -202,7 +209,7 @@ class ParentTraining(Config):
     training: Training
 
 
-class Videos(Config):
+class Videos(Compiled):
     """Supervised: name what a video shows, from weights of images that are inflated. No such training was published:
     the recipe is ours."""
 

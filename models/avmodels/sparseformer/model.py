@@ -235,7 +235,7 @@ class Layer(nn.Module):
         """The state as pass `number` finds it: with the pass's embedding, if the unit has such."""
         if not (self.design.stage_embedding and self.unit.passes > 1):
             return state
-        return state._replace(tokens=state.tokens + self.stage_embedding.weight[number])
+        return State(state.tokens + self.stage_embedding.weight[number], state.regions)
 
     def step(self, op: Op, state: State, features: Tensor, number: int, limit: float | None) -> State:
         """One operation of pass `number`; see forward."""
@@ -262,11 +262,15 @@ class Layer(nn.Module):
 
     def look(self, state: State, features: Tensor, limit: float | None) -> Tensor:
         """What the tokens sample, (B, N, P, C)."""
-        offsets = self.roi_offset_bias + self.roi_offset_module(state.tokens)
-        where = regions.points(state.regions, offsets, self.offset_eps)
+        where = self.points(state)
         if limit is not None:
             where = regions.clamp_gradient(where, limit)
         return regions.sample(features, where, self.design.padding)
+
+    def points(self, state: State) -> Tensor:
+        """Where the tokens look, (B, N, P, axes)."""
+        offsets = self.roi_offset_bias + self.roi_offset_module(state.tokens)
+        return regions.points(state.regions, offsets, self.offset_eps)
 
     def position(self, state: State) -> Tensor:
         """What the encoding of the regions adds to the tokens, (B, N, width)."""
@@ -343,11 +347,11 @@ class SparseFormer(nn.Module):
         state, unit = self.begin(x), 0
         for layer in self.layers:
             if not isinstance(layer, Layer):
-                state = state._replace(tokens=layer(state.tokens))
+                state = State(layer(state.tokens), state.regions)
                 continue
             if unit == self.design.class_token_before:
                 front = self.cls_embedding.weight.expand(len(x), 1, -1)
-                state = state._replace(tokens=torch.cat([front, state.tokens], dim=1))
+                state = State(torch.cat([front, state.tokens], dim=1), state.regions)
             for number in range(layer.unit.passes):
                 state = layer(state, features, number, limit)
                 yield state

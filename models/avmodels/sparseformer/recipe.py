@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
+from avmodels import seeing
 from avmodels.data import imagenet
 from avmodels.data.lists import labelled_list
 from avmodels.data.mixup import mix, soft_labels
@@ -23,8 +25,9 @@ from avmodels.engine.judging import accuracy, judge
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.layer_decay import decays
-from avmodels.sparseformer import checkpoint, cost, data
+from avmodels.sparseformer import checkpoint, cost, data, looks
 from avmodels.sparseformer.config import (
+    PIXELS,
     RECIPES,
     AugmentedImages,
     Bootstrapping,
@@ -33,6 +36,7 @@ from avmodels.sparseformer.config import (
     ParentTraining,
     Videos,
 )
+from avmodels.sparseformer.fold import folded
 from avmodels.sparseformer.inflate import spread_times
 from avmodels.sparseformer.inherit import fit_vit, inherit, vit
 from avmodels.sparseformer.loss import alignment, soft_cross_entropy
@@ -44,9 +48,12 @@ __all__ = [
     "build",
     "evaluate",
     "example_input",
+    "image_encoder",
     "load",
     "published",
     "published_gmacs",
+    "recogniser",
+    "show",
     "train",
 ]
 
@@ -263,6 +270,62 @@ def published(state: weights.State, config: Settings) -> weights.State:
     return state
 
 
+def in_use(config: Settings, path: Path, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """The network with the weights at `path` in its fast form, compiled where the settings say so."""
+    model = build(config)
+    load(model, config, path)
+    made = folded(model, dtype) if isinstance(model, SparseFormer) else model.eval().to(dtype)
+    if config.compile:
+        made.compile(dynamic=True)
+    return made
+
+
+def image_encoder(config: Settings, path: Path, precision: str) -> seeing.Encoder:
+    """What the network makes of a picture before it classifies, or in CLIP's space what it says."""
+    if isinstance(config, Videos | ParentTraining):
+        raise ConfigError(f"features come from a network of images; {config.recipe} is another configuration")
+    device, dtype = processes.accelerator().device, seeing.DTYPES[precision]
+    model = in_use(config, path, dtype).to(device)
+    joint = not config.model.bias
+    return seeing.Encoder(
+        data.middle(config.data, config.data.side),
+        lambda pictures: model(pictures.to(device, dtype), projected=joint),
+    )
+
+
+def recogniser(config: Settings, path: Path, precision: str) -> seeing.Recogniser:
+    """The classifier of pictures, or of clips, in use."""
+    if isinstance(config, Bootstrapping) and not config.model.bias:
+        raise ConfigError("a network in CLIP's space has no classes")
+    device, dtype = processes.accelerator().device, seeing.DTYPES[precision]
+    model = in_use(config, path, dtype).to(device)
+    labels = seeing.labels(path, config.model.classes)
+
+    def scores(looked: Tensor) -> Tensor:
+        return model(looked.to(device, dtype))
+
+    if isinstance(config, Videos):
+        how = config.data
+        return seeing.Recogniser(
+            labels, how.frames, seeing.RATE / how.stride, lambda clip: data.squares(clip, how.side)[0], scores
+        )
+    look = data.middle(config.data, side_of(config))
+    return seeing.Recogniser(labels, 1, 1.0, lambda clip: look(Image.fromarray(clip[0])), scores)
+
+
+def show(config: Settings, path: Path, picture: Image.Image) -> Image.Image:
+    """A page of where the tokens look, stage by stage."""
+    if isinstance(config, Videos | ParentTraining):
+        raise ConfigError(
+            f"a network of images shows where it looks; {config.recipe} is another configuration"
+        )
+    model = build(config)
+    load(model, config, path)
+    assert isinstance(model, SparseFormer)
+    seen = data.middle(config.data, config.data.side)(picture)
+    return looks.page(model.eval(), seen, *PIXELS[config.data.pixels])
+
+
 def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[str, float]:
     """The test on the validation part of a data set.
 
@@ -270,9 +333,7 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     `words`, the same without training on the classes, and of sets with captions the recalls of retrieval.
     """
     here, training = processes.accelerator(config.training.precision), config.training
-    model = build(config)
-    load(model, config, path)
-    model.to(here.device).eval()
+    model = in_use(config, path).to(here.device)
     if isinstance(config, Bootstrapping) and config.words is not None:
         return against_words(config, model, folder, here)
     classes = config.model.classes

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avmodels import seeing
 from avmodels.data.lists import Clip, labelled_list, pretraining_list
 from avmodels.data.mixup import mix
 from avmodels.data.samples import Samples, seed_generators
@@ -34,6 +35,7 @@ __all__ = [
     "features",
     "load",
     "published_gmacs",
+    "recogniser",
     "train",
 ]
 
@@ -200,6 +202,29 @@ def features(config: Settings, path: Path, film: Path, out: Path, precision: str
     load(model, config, path)
     assert isinstance(model, Classifier)
     return extract(model.to(here.device).eval(), config, film, out, here)
+
+
+def recogniser(config: Settings, path: Path, precision: str) -> seeing.Recogniser:
+    """The classifier of clips in use."""
+    if not isinstance(config, FineTuning):
+        raise ConfigError(f"a classifier names clips; {config.recipe} is another configuration")
+    here, how = processes.accelerator(precision), config.model
+    model = build(config)
+    load(model, config, path)
+    model.to(here.device).eval()
+    names = checkpoint.class_names(config.data.label_set)
+
+    def scores(clips: Tensor) -> Tensor:
+        with here.autocast():
+            return model(clips.to(here.device))
+
+    return seeing.Recogniser(
+        tuple(names) if names else seeing.labels(path, how.classes),
+        how.frames,
+        seeing.RATE / config.data.stride,
+        lambda clip: data.centre_view(clip, how.side),
+        scores,
+    )
 
 
 def example_input(config: Settings) -> tuple[Tensor, ...]:

@@ -109,7 +109,9 @@ def test_a_film_gives_a_vector_a_second(tmp_path: Path) -> None:
     torch.manual_seed(0)
     weights.write(recipe.build(config).state_dict(), tmp_path / "w.safetensors", recipe.about(config))
     out = tmp_path / "film.npz"
-    assert run.features("snclr", config, tmp_path / "w.safetensors", tmp_path / "film.mp4", out, "fp32") == 4
+    assert (
+        run.features("snclr", config, tmp_path / "w.safetensors", [tmp_path / "film.mp4"], out, "fp32") == 4
+    )
     with np.load(out) as file:
         assert file["features"].shape == (4, 96)
         np.testing.assert_allclose(file["seconds"], [0, 1, 2, 3], atol=0.05)
