@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -58,6 +59,13 @@ def judge(
     limit(unreadable, len(items), training.max_unreadable)
     means = {name: value / seen for name, value in zip(totals, sums, strict=True)}
     return means | {"held_out": seen, "held_out_unreadable": unreadable}
+
+
+def timed(judged: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What a judgement comes to, and how many items a second it took, reading and all."""
+    began = time.perf_counter()
+    told = judged()
+    return told | {"items_per_second": told["held_out"] / (time.perf_counter() - began)}
 
 
 def accuracy(scores: Tensor, labels: Tensor) -> dict[str, float]:

@@ -16,7 +16,7 @@ from avmodels.data import imagenet
 from avmodels.data.mixup import mix, soft_labels
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
-from avmodels.engine.judging import accuracy, judge
+from avmodels.engine.judging import accuracy, judge, timed
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.groupmixformer import ade20k, checkpoint, coco, cost, data, descent
@@ -191,7 +191,8 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
     if isinstance(config, Classification):
         held_out = imagenet.labelled(folder, "val", config.model.classes)
         model = in_use(config, path).to(here.device)
-        return judge(model, held_out, data.test_reader(config.data), recognised, training, here)
+        read = data.test_reader(config.data)
+        return timed(lambda: judge(model, held_out, read, recognised, training, here))
     model = build(config)
     load(model, config, path)
     model.to(here.device).eval()

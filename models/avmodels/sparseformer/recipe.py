@@ -21,7 +21,7 @@ from avmodels.data.mixup import mix, soft_labels
 from avmodels.data.samples import Samples, seed_generators
 from avmodels.engine import processes, weights
 from avmodels.engine.descent import adamw
-from avmodels.engine.judging import accuracy, judge
+from avmodels.engine.judging import accuracy, judge, timed
 from avmodels.engine.train import Batch, Task, fit
 from avmodels.errors import ConfigError, WeightsError
 from avmodels.nn.layer_decay import decays
@@ -342,13 +342,14 @@ def evaluate(config: Settings, path: Path, folder: Path, results: Path) -> dict[
             config.data, config.data.segments, config.data.crops
         )
         clips = labelled_list(folder / "val.csv", classes, frames=False)
-        return judge(model, clips, read, recognised_video, training, here)
+        return timed(lambda: judge(model, clips, read, recognised_video, training, here))
     if isinstance(config, Bootstrapping) and not config.model.bias:
         raise ConfigError(
             "a network in CLIP's space has no classes: name the CLIP that speaks, --set words.weights=FILE"
         )
     held_out = imagenet.labelled(folder, "val", classes)
-    return judge(model, held_out, data.test_reader(config.data, side_of(config)), recognised, training, here)
+    reader = data.test_reader(config.data, side_of(config))
+    return timed(lambda: judge(model, held_out, reader, recognised, training, here))
 
 
 @torch.inference_mode()

@@ -62,9 +62,14 @@ def test_a_wrong_setting_is_named(setting: str, fault: str) -> None:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images of four kinds: a block of one of four colours anywhere on noise."""
     folder = tmp_path_factory.mktemp("pictures")
-    for part, count in (("train", 16), ("val", 4)):
+    blocks(folder, 16, 4)
+    return folder
+
+
+def blocks(folder: Path, train: int, held_out: int) -> None:
+    """Images of four kinds, so many of each: a block of one of four colours anywhere on noise."""
+    for part, count in (("train", train), ("val", held_out)):
         for label, colour in enumerate(COLOURS):
             (folder / part / colour).mkdir(parents=True)
             for number in range(count):
@@ -73,7 +78,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 top, left = draw.integers(0, 16, 2)
                 pixels[top : top + 14, left : left + 14] = 220 if label == 3 else 220 * np.eye(3)[label]
                 Image.fromarray(pixels).save(folder / part / colour / f"{number}.png")
-    return folder
 
 
 SETTINGS = ("model.classes=4", "data.side=32", "training.batch=16", "optimiser.lr=0.05")
@@ -84,6 +88,7 @@ def test_classification_learns_and_its_weights_are_judged_alike(pictures: Path, 
     metrics = recipe.train(config, pictures, tmp_path, None, resume=False)
     assert metrics["top1"] >= 75 and metrics["held_out"] == 16
     told = recipe.evaluate(config, tmp_path / "model.safetensors", pictures, tmp_path / "scores")
+    assert told.pop("items_per_second") > 0
     assert told == metrics
     with pytest.raises(DataError, match="4 folders of classes, the network 5"):
         recipe.train(loaded("tiny", *SETTINGS, "model.classes=5"), pictures, tmp_path, None, resume=False)
