@@ -93,6 +93,8 @@ def _parse(path: Path) -> Cast:
         raise UsageError(f"{path}: line {error.lineno}, column {error.colno}: {error.msg}") from error
     except ValidationError as error:
         raise UsageError(f"{path}: {_first_fault(error)}") from error
+    except (ValueError, RecursionError) as error:  # a number without end, brackets in brackets
+        raise UsageError(f"{path} is no cast file: {error}") from error
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -16,6 +16,7 @@ from avtool.settings import Settings
 
 FILE = "avtool.toml"
 PREFIX = "AVTOOL_"
+LARGEST = 16 << 10  # bytes: the parser's memory grows with the square of a key's dots
 
 # What a genre changes (spec 3.7).
 PRESETS: dict[str, dict[str, Any]] = {
@@ -56,8 +57,8 @@ def resolve(
     preset = preset or layer.pop("preset", None)
     layer.pop("preset", None)
     if preset is not None:
-        if preset not in PRESETS:
-            raise UsageError(f"no preset is called {preset!r}{nearest(preset, PRESETS)}")
+        if str(preset) not in PRESETS:
+            raise UsageError(f"no preset is called {preset!r}{nearest(str(preset), PRESETS)}")
         take(PRESETS[preset], f"preset {preset}")
     take(layer, str(file))
     variables = os.environ if environment is None else environment
@@ -79,8 +80,10 @@ def resolve(
 
 def _read(file: Path) -> dict[str, Any]:
     try:
+        if file.stat().st_size > LARGEST:
+            raise UsageError(f"cannot read {file}: it is larger than any settings file, {LARGEST} bytes")
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read {file}: {error}") from error
 
 

@@ -34,7 +34,9 @@ def opened(path: Path) -> InputContainer:
     _require_file(path)
     try:
         # "file:" keeps names such as "concat:x" files; the white lists keep the media inside this file.
-        return av.open(f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS})
+        # What files say of themselves is not always text.
+        allowed = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        return av.open(f"file:{path}", options=allowed, metadata_errors="replace")
     except ArgumentError as error:
         raise MediaError(f"{path} is a playlist or no film format; give the film file itself") from error
     except (FFmpegError, OSError) as error:

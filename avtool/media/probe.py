@@ -19,7 +19,10 @@ from av.video.reformatter import ColorTrc
 
 from avtool.errors import MediaError
 from avtool.media.container import MICROSECONDS, opened, packets
-from avtool.timeline import Span
+from avtool.timeline import SECOND, Span
+
+HOUR = 3600 * SECOND
+LONGEST = 100 * HOUR  # a film that tells of more has a damaged header
 
 _MIB = 1 << 20
 _FIRST_PACKETS = 300  # looked at for a picture, and for the frame rate's kind where there is no index
@@ -132,6 +135,10 @@ def probe(path: str | Path) -> Probe:
     with opened(path) as container:
         origin = container.start_time or 0
         duration = _duration(container, path, origin)
+        if not 0 <= duration <= LONGEST:
+            raise MediaError(
+                f"{path} says it lasts {duration / HOUR:,.0f} hours: its times are damaged; repair it"
+            )
         film = Probe(
             path=path,
             container=container.format.name,

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from avtool.errors import MediaError, MissingError, UsageError
+from avtool.errors import MissingError, UsageError
 from avtool.tracks.files import one_line
+from avtool.tracks.sound import failed
 from avtool.weights import index, trusted
 from avtool.workspace import key
 
@@ -169,5 +170,4 @@ def _run(command: Sequence[str], name: str, text: str | None = None) -> None:
         process_group=0,  # Ctrl-C is for avtool, which decides what becomes of the voice
     )
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise MediaError(f"the voice {name} failed: {said[-1]}")
+        raise failed(f"the voice {name} failed", done.returncode, done.stderr)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import av
 import ffmpeg
 from av.stream import Disposition
 
@@ -146,7 +145,7 @@ def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, i
 
 def _verify(film: Probe, written: Path, path: Path, code: str, with_text: bool, default: bool) -> None:
     """Read `written` back; MediaError where its tracks are not what was asked for."""
-    with av.open(f"file:{written}") as container:
+    with opened(written) as container:
         audio, text = container.streams.audio, container.streams.subtitles
         checks = {
             "an audio track is missing": len(audio) == len(film.audio) + 1,

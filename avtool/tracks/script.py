@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from avtool.errors import UsageError
+from avtool.media.probe import LONGEST
 from avtool.narrate.rules.script import Finding
 from avtool.schedule import Dropped, Plan
 from avtool.settings import Settings
@@ -95,10 +96,13 @@ def write(script: Script, path: Path) -> None:
 def read(path: Path) -> Script:
     """The script in the project file `path`. Raises UsageError, naming the field, where it is not one."""
     try:
-        return _adapter().validate_json(files.load(path)).script
+        script = _adapter().validate_json(files.load(path)).script
     except ValidationError as error:
         first: Any = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "its beginning"
         raise UsageError(
             f"{path} is not a project file of {SCHEMA}: {place}: {first['msg'].lower()}"
         ) from None
+    if not 0 <= script.film.span.start <= script.film.span.end <= LONGEST:
+        raise UsageError(f"{path} is not a project file of {SCHEMA}: script.film.span is no film's")
+    return script

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,7 +140,7 @@ def running(
                 process.kill()
                 raise
         if process.returncode:
-            raise _told(failing, said)
+            raise _told(failing, process.returncode, said)
 
 
 def run(node: Any, failing: str, copyts: bool = True, report: Report | None = None) -> None:
@@ -151,9 +152,15 @@ def run(node: Any, failing: str, copyts: bool = True, report: Report | None = No
                 report(int(line[12:]))
 
 
-def _told(failing: str, said: IO[bytes]) -> MediaError | ResourceError:
+def _told(failing: str, code: int, said: IO[bytes]) -> MediaError | ResourceError:
     said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines() or ["no reason given"]
-    if any("No space left" in line for line in lines):
+    return failed(failing, code, said.read().decode(errors="replace"))
+
+
+def failed(failing: str, code: int, said: str) -> MediaError | ResourceError:
+    """What to tell of a program that ended with `code` and these words: a full disk, or its last line."""
+    full = any(word in said for word in ("No space left", "File too large", "Disk quota exceeded"))
+    if full or code == -signal.SIGXFSZ:
         return ResourceError(f"{failing}: the disk is full; free some space and run again")
+    lines = said.strip().splitlines() or ["no reason given"]
     return MediaError(f"{failing}: {lines[-1]}")

@@ -106,12 +106,13 @@ def _clean(wav: Path, text: str) -> np.ndarray:
 
 def _decoded(wav: Path) -> np.ndarray:
     """The sound of a file as mono float32 at `RATE`, sibilants softened."""
-    import av
     from av.error import FFmpegError
     from av.filter import Graph
 
+    from avtool.media.container import opened
+
     try:
-        with av.open(str(wav)) as container:
+        with opened(wav) as container:
             stream = container.streams.audio[0]
             graph = Graph()
             graph.link_nodes(
@@ -126,7 +127,7 @@ def _decoded(wav: Path) -> np.ndarray:
                 pieces += _pulled(graph)
             graph.push(None)
             pieces += _pulled(graph)
-    except (FFmpegError, OSError, IndexError) as error:
+    except (FFmpegError, MediaError, OSError, IndexError) as error:
         raise MediaError(f"the voice wrote no sound that can be read: {error}") from None
     return np.concatenate([np.zeros(0, np.float32), *pieces])
 

@@ -203,22 +203,35 @@ def test_film_that_is_described_already(told, tmp_path: Path, stub: Path):
     assert "audio description track already" in line
 
 
-@pytest.mark.parametrize("room", [0, 600, 3000])
-def test_full_disk(tmp_path: Path, stub: Path, room: int):
+@pytest.mark.parametrize(
+    ("verb", "room"),
+    [
+        *(("describe", room) for room in (0, 600, 3000)),
+        *(("voice", room) for room in (20_000, 90_000, 300_000)),  # less than a clip, the mix, the film
+    ],
+)
+def test_full_disk(tmp_path: Path, stub: Path, verb: str, room: int):
     """No file may grow over `room` bytes: the system refuses to write more, as it does on a full disk."""
     script = (
         "import resource, sys; from avtool.cli.main import run; "
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, resource.RLIM_INFINITY)); sys.exit(run(sys.argv[1:]))"
     )
-    where = ["-o", str(tmp_path / "out.srt"), "--work", str(tmp_path / "work")]
+    cues = tmp_path / "cues.txt"
+    cues.write_text("1\n00:00:00,100 --> 00:00:00,900\nA cat.\n")
+    arguments = {
+        "describe": [stub, "-o", tmp_path / "out.srt"],
+        "voice": [cues, stub, "--mux", "-o", tmp_path],
+    }[verb]
     ended = subprocess.run(
-        [sys.executable, "-c", script, "describe", str(stub), *where],
+        [sys.executable, "-c", script, verb, *map(str, arguments), "--work", str(tmp_path / "work")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == 7, ended.stderr
     assert ended.stderr.count("\n") == 1 and "disk is full" in ended.stderr
     assert ended.stdout == ""
-    assert not [name for name in listing(tmp_path) if "part" in name or name.endswith(".srt")]
+    assert not [
+        name for name in listing(tmp_path) if "part" in name or name.endswith((".srt", "described.mp4"))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ def _rows(path: Path, numbers: int, form: str) -> list[tuple[int, str, list[int]
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot read the list {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"the list {path} is not a text in UTF-8") from error
     rows = []
     for count, line in enumerate(text.splitlines(), start=1):
         if not line.strip():

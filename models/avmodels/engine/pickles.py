@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -64,6 +65,13 @@ class Tensors(pickle.Unpickler):
         return PassedOver
 
 
+# What readers of pickles and archives raise on bytes that mean nothing.
+BROKEN = (
+    RuntimeError, EOFError, OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError,
+    MemoryError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+
+
 def read(path: Path) -> Any:
     """What a pickle of torch or a TorchScript archive holds, its tensors on the CPU.
 
@@ -82,7 +90,7 @@ def read(path: Path) -> Any:
             f"{path} is a pickle that needs to run code to be read ({error}); "
             "refused: ask its author for safetensors or a plain state dict"
         ) from error
-    except (RuntimeError, EOFError, ValueError, TypeError) as error:
+    except BROKEN as error:
         raise WeightsError(f"{path} is not a readable checkpoint: {error or type(error).__name__}") from error
 
 
