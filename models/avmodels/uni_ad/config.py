@@ -64,7 +64,11 @@ class Network(Section):
         """The numbers as the network takes them."""
         how = self.language
         lora = LoRASize(how.rank, how.alpha, how.dropout) if how.rank else None
-        qformer = None if self.form == "mad" else QFormerSize(self.video, self.features, depth=self.depth)
+        qformer = (
+            None
+            if self.form == "mad"
+            else QFormerSize(self.video, self.features, self.heads or 12, 4 * self.features, self.depth)
+        )
         shape = self.model_dump(include={"form", "features", "video", "image", "depth", "heads"})
         return Size(
             **shape, qformer=qformer, lora=lora, marks=self.marks, shared=self.shared, together=self.together
@@ -83,10 +87,19 @@ class Prompt(Section):
 
 class Films(Section):
     """The files of the data's folder: lists in the published form, features of clips or films (HDF5), characters'
-    exemplars (safetensors, or the published pickle)."""
+    exemplars (safetensors, or the published pickle).
+
+    `told` and `candidates` are what the lists call those who stand in a prompt, in training (as published those who
+    are named; MAD) and in evaluation (as published those whom refinement left). With `context` the frames of the
+    clip before are read too. `texts` are descriptions alone, one a line; `captions` the shards of captioned videos."""
 
     train: str = "train.json"
     evaluation: str = "eval.json"
+    told: str = "ad_chars_in_chars"
+    candidates: str = "prob"
+    context: bool = True
+    texts: str = "descriptions.txt"
+    captions: str = "*.tar"
     features: str = "features.h5"
     exemplars: str = "exemplars.safetensors"
 
@@ -120,9 +133,14 @@ class Generation(Section):
 
 
 class Describing(Config):
-    """Describes clips of films."""
+    """Describes clips of films.
+
+    `stage` is what is learned: the language of `texts` by the low-rank maps, to see from `captions` by the mapping,
+    or descriptions of clips.
+    """
 
     recipe: Literal["describe"]
+    stage: Literal["texts", "captions", "descriptions"] = "descriptions"
     model: Network
     prompt: Prompt = Prompt()
     data: Films = Films()
@@ -145,4 +163,26 @@ class Describing(Config):
         )
 
 
-RECIPES: dict[str, type[Config]] = {"describe": Describing}
+class RefiningNetwork(Section):
+    """AutoAD II's recogniser over features so wide; it reads the first `most` candidates."""
+
+    features: int = Field(default=768, gt=0)
+    depth: int = Field(default=2, gt=0)
+    heads: int | None = None
+    project: bool = True
+    most: int = Field(default=10, gt=0)
+
+
+class Refining(Config):
+    """Tells which candidates a description will name; those likelier than `threshold` are left."""
+
+    recipe: Literal["refine"]
+    model: RefiningNetwork = RefiningNetwork()
+    data: Films = Films(candidates="char")
+    schedule: Schedule
+    training: Training
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+Settings = Describing | Refining
+RECIPES: dict[str, type[Config]] = {"describe": Describing, "refine": Refining}

@@ -50,3 +50,13 @@ def language(config: Any, tokens: int) -> int:
         tokens * (layers * (queries + keys + mlp) + width * config.vocab_size)
         + layers * 2 * tokens**2 * width
     )
+
+
+def recogniser(how: Any, frames: int) -> int:
+    """Telling who of so many candidates is in so many frames."""
+    width, most = how.features, how.most
+    looks = 4 * most * width**2 + 2 * most**2 * width
+    reads = 2 * (most + frames) * width**2 + 2 * most * frames * width
+    changes = 8 * most * width**2
+    projected = (most + frames) * width**2 if how.project else 0
+    return projected + how.depth * (looks + reads + changes) + most * width

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,13 @@ SYSTEM = "uni-ad"
 
 @dataclass(frozen=True)
 class Told:
-    """Something to describe: the film it is of, who is named in it, the reference, and how it is read as an item."""
+    """Something to describe: the film it is of, who is named in it, the reference, that of the clip before, and how
+    it is read as an item."""
 
     film: str
     people: tuple[str, ...]
     text: str
+    before: str
     read: Callable[[], Item]
 
 
@@ -53,30 +56,36 @@ def exemplars(path: Path) -> dict[str, np.ndarray]:
 
 def training_list(folder: Path, config: Describing, model: UniAD, words: Words) -> list[Told]:
     """What is to be learned, without descriptions that are too long. Raises DataError."""
-    samples = films.training_samples(read_list(folder / config.data.train))
-    told = mad(folder, config, model, words, samples, drawn=True)
+    found = read_list(folder / config.data.train)
+    if config.model.form == "mad":
+        told = mad(folder, config, model, words, films.training_samples(found, config.data.told), drawn=True)
+    else:
+        told = cmd_tv(folder, config, model, words, found, drawn=True)
     short = config.prompt.longest
-    return [
-        one
-        for one, sample in zip(told, samples, strict=True)
-        if all(len(words.encode(clip.text)) <= short for clip in (sample.clip, sample.before))
-    ]
+    return [one for one in told if all(len(words.encode(text)) <= short for text in (one.text, one.before))]
 
 
 def evaluation_list(folder: Path, config: Describing, model: UniAD, words: Words) -> list[Told]:
     """What is to be described. Raises DataError."""
     found = read_list(folder / config.data.evaluation)
     if config.model.form == "mad":
-        return mad(folder, config, model, words, films.evaluation_samples(found), drawn=False)
-    return cmd_tv(folder, config, model, words, found)
+        return mad(
+            folder, config, model, words, films.evaluation_samples(found, config.data.candidates), drawn=False
+        )
+    return cmd_tv(folder, config, model, words, found, drawn=False)
 
 
 def features(path: Path, name: str, part: slice = slice(None)) -> np.ndarray:
     """Some of the features of a film or clip, read from the file without the rest."""
-    with h5py.File(path, "r") as file:
-        found = file[name]
-        assert isinstance(found, h5py.Dataset)
-        return np.asarray(found[part], np.float32)
+    found = opened(path, os.getpid())[name]
+    assert isinstance(found, h5py.Dataset)
+    return np.asarray(found[part], np.float32)
+
+
+@lru_cache(maxsize=8)
+def opened(path: Path, process: int) -> h5py.File:
+    """A file of features, opened once by each process."""
+    return h5py.File(path, "r")
 
 
 def names(path: Path) -> list[str]:
@@ -86,6 +95,22 @@ def names(path: Path) -> list[str]:
             return list(file)
     except OSError as error:
         raise DataError(f"cannot read the features {path}: {error}") from error
+
+
+def film_part(path: Path, sample: films.Sample) -> np.ndarray:
+    """The features of a film from the first frame of a sample's two clips to the last, and no others."""
+    first = min(sample.before.first, sample.clip.first)
+    last = max(sample.before.last, sample.clip.last)
+    return features(path, sample.film, slice(first, last + 1))
+
+
+def within(sample: films.Sample) -> films.Sample:
+    """A sample whose clips are told from the first frame of film_part."""
+    first = min(sample.before.first, sample.clip.first)
+    now, before = (
+        films.Clip(clip.first - first, clip.last - first, clip.text) for clip in (sample.clip, sample.before)
+    )
+    return films.Sample(sample.film, now, before, sample.characters)
 
 
 def mad(
@@ -103,14 +128,8 @@ def mad(
         raise DataError(f"{path} has no features of {min(lacking)}")
 
     def read(sample: films.Sample) -> Item:
-        first = min(sample.before.first, sample.clip.first)
-        last = max(sample.before.last, sample.clip.last)
-        part = features(path, sample.film, slice(first, last + 1))
-        now, before = (
-            films.Clip(clip.first - first, clip.last - first, clip.text)
-            for clip in (sample.clip, sample.before)
-        )
-        frames = clip_frames(part, films.Sample(sample.film, now, before, sample.characters), drawn)
+        frames = clip_frames(film_part(path, sample), within(sample), drawn)
+        frames = frames if config.data.context else frames[films.FRAMES :]
         ids, shown = prompt(words.encode, config.form(), model.extra, sample.characters, (), bos(model))
         try:
             people = [faces[f"{sample.film}_{character.id}"] for character in shown]
@@ -124,31 +143,37 @@ def mad(
             sample.film,
             tuple(character.role for character in sample.characters),
             sample.clip.text,
+            sample.before.text,
             partial(read, sample),
         )
         for sample in samples
     ]
 
 
-def cmd_tv(folder: Path, config: Describing, model: UniAD, words: Words, found: Any) -> list[Told]:
+def cmd_tv(
+    folder: Path, config: Describing, model: UniAD, words: Words, found: Any, drawn: bool
+) -> list[Told]:
     """Records of CMD-AD or TV-AD that have features."""
     faces, path = exemplars(folder / config.data.exemplars), folder / config.data.features
     (entries,) = found.values()
 
     def read(entry: Mapping[str, Any], before: Mapping[str, Any]) -> Item:
-        cast = [films.person(one) for one in entry["prob"]]
+        cast = [films.person(one) for one in entry[config.data.candidates]]
         ids, shown = prompt(words.encode, config.form(), model.extra, cast, tuple(faces), bos(model))
         frames = [
-            films.read_frames(features(path, films.clip_key(entry["key_name"], one)), drawn=False, fill=True)
-            for one in (before, entry)
+            films.read_frames(features(path, films.clip_key(entry["key_name"], one)), drawn, fill=True)
+            for one in ((before, entry) if config.data.context else (entry,))
         ]
-        return item(ids, np.concatenate(frames), [faces[one.id] for one in shown], [], model.eos)
+        said = [words.encode(one["ad"]) for one in (entry, before)] if drawn else []
+        people = [faces[one.id] for one in shown]
+        return item(ids, np.concatenate(frames), people, said, model.eos)
 
     return [
         Told(
             entry["key_name"].split("_clip_")[0],
-            tuple(one.get("char_in_ad", one["role"]) for one in entry["prob"]),
+            tuple(one.get("char_in_ad", one["role"]) for one in entry[config.data.candidates]),
             entry["ad"],
+            before["ad"],
             partial(read, entry, before),
         )
         for _, entry, before in films.described(entries, names(path), config.generation.alone)

@@ -114,15 +114,17 @@ def mad_sample(entry: Mapping[str, Any], film: str, people: str) -> Sample | Non
         raise DataError(f"{film}: a record has no {error.args[0]}") from error
 
 
-def training_samples(entries: Sequence[Mapping[str, Any]]) -> list[Sample]:
-    """MAD's training list: the candidates that the description names."""
-    found = [mad_sample(entry, entry["movie_id"], "ad_chars_in_chars") for entry in entries]
+def training_samples(entries: Sequence[Mapping[str, Any]], people: str = "ad_chars_in_chars") -> list[Sample]:
+    """MAD's training list, `people` being the key of those who stand in the prompt."""
+    found = [mad_sample(entry, entry["movie_id"], people) for entry in entries]
     return [sample for sample in found if sample]
 
 
-def evaluation_samples(films: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Sample]:
-    """MAD's evaluation list: the candidates that refinement left."""
-    found = [mad_sample(entry, film, "prob") for film, entries in films.items() for entry in entries]
+def evaluation_samples(
+    films: Mapping[str, Sequence[Mapping[str, Any]]], people: str = "prob"
+) -> list[Sample]:
+    """MAD's evaluation list, `people` being the key of those who stand in the prompt."""
+    found = [mad_sample(entry, film, people) for film, entries in films.items() for entry in entries]
     return [sample for sample in found if sample]
 
 

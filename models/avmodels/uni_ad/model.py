@@ -162,20 +162,26 @@ class UniAD(nn.Module):
         extra = torch.cat([table.weight for _, table in self.tables()]).to(hidden.dtype)
         return torch.cat([self.gpt.get_output_embeddings()(hidden), hidden @ extra.T], dim=-1)
 
-    def forward(self, ids: Tensor, frames: Tensor, exemplars: Tensor) -> Tensor:
-        """The logits (rows, length, words + extra words) of whole sequences, ids (rows, length).
+    def forward(self, ids: Tensor, frames: Tensor, exemplars: Tensor, places: Tensor | None = None) -> Tensor:
+        """The logits (rows, length, words + extra words) of whole sequences, ids (rows, length); of `places`
+        (rows, length) only, where it is given: (places, words + extra words).
 
         There may be several sequences for each clip, those of all clips first, then all clips' second: rows is a
-        multiple of the clips of `frames`. Pads at the end change nothing before them.
+        multiple of the clips of `frames`, of which there are none for texts alone. Pads at the end change nothing
+        before them.
         """
-        times = len(ids) // len(frames)
+        times = len(ids) // max(len(frames), 1)
         video = self.map_video(frames).repeat(times, 1, 1)
         characters = self.map_characters(exemplars).repeat(times, 1, 1)
         x = self.embed(ids, video, characters)
-        return self.logits(self.read(x, use_cache=False).last_hidden_state)
+        hidden = self.read(x, use_cache=False).last_hidden_state
+        return self.logits(hidden if places is None else hidden[places])
 
 
-def freeze(model: UniAD, language: bool) -> None:
-    """Sets what learns: the mapping and the new words, and with `language` also low-rank maps and norms."""
-    for name, parameter in model.gpt.named_parameters():
-        parameter.requires_grad_(language and (".lora_" in name or "norm" in name or ".ln_" in name))
+def freeze(model: UniAD, language: bool, mapping: bool = True) -> None:
+    """Sets what learns: with `mapping` the mapping and the new words, with `language` low-rank maps and norms."""
+    for name, parameter in model.named_parameters():
+        if name.startswith("gpt."):
+            parameter.requires_grad_(language and (".lora_" in name or "norm" in name or ".ln_" in name))
+        else:
+            parameter.requires_grad_(mapping)
