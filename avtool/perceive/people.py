@@ -26,7 +26,7 @@ MOVING = [LEFT_ARM[2], RIGHT_ARM[2], *LEFT_LEG[1:], *RIGHT_LEG[1:]]  # joints: w
 THUMBNAIL = (96, 54)  # width and height
 CUT = 24  # mean difference of the thumbnails' luma (0..255) that looks like a cut
 READABLE = 0.2  # quality from which a face is worth a descriptor
-STRETCH = 1 * SECOND  # the n-th descriptor of a chain is of the best face of a stretch n times this
+STRETCH = SECOND // 4  # the n-th descriptor of a chain is of the best face of a stretch n times this
 
 
 @dataclass(slots=True)
