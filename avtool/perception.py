@@ -182,7 +182,7 @@ class Perception:
 
     @cached_property
     def crowd(self) -> Crowd:
-        from avtool.perceive.people import Crowd
+        from avtool.perceive.tracks import Crowd  # without a network: what was seen before is read at once
 
         self.see("people")
         return Crowd.load(self.work.file("people", ".npz"))
@@ -220,10 +220,10 @@ class Perception:
     def sightings(self) -> list[Sighting]:
         if self.cast is None:
             return []
-        from avtool.perceive import characters
-
         found = self.work.load("characters", self._characters_key(), Sighting)
         if found is None:
+            from avtool.perceive import characters
+
             with self.taking("characters"):
                 found = characters.recognise(self.crowd, self.bank, self.settings)
             self.work.save("characters", self._characters_key(), found)
@@ -351,7 +351,7 @@ class Perception:
         if all(done for stage, done in self.stages() if stage in ("speech", *SIGHT)):
             return
         # Two threads must not import one package at the same time: it may be seen half made.
-        for package in ("faster_whisper", "scipy.ndimage", "scipy.signal"):
+        for package in ("faster_whisper", "scipy.ndimage", "scipy.optimize", "scipy.signal"):
             import_module(package)
         for sense in ("look", "people", "shots", "speech", "tags", "text"):
             import_module(f"avtool.perceive.{sense}")

@@ -162,13 +162,14 @@ def trained(system: str, variants: tuple[str, ...], name: str | None = None) -> 
 
     Raises UsageError for a file as its authors published it, and for a name that is neither.
     """
-    from avmodels.engine.weights import metadata
     from avmodels.run import imported
 
     for each in (name,) if name else variants:
         if (path := imported(f"{system}/{each}")).is_file():
             return path
     if name and Path(name).is_file():
+        from avmodels.engine.weights import metadata  # with torch: late
+
         if metadata(Path(name)).get("system") != system:
             raise UsageError(f"{name} is as published: avtool weights import {system}/VARIANT {name}")
         return Path(name)

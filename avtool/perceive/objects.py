@@ -57,10 +57,6 @@ def detect(frame: np.ndarray) -> Objects:
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
     columns, rows = (-(-side // STRIDES[-1]) * STRIDES[-1] for side in inner)
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    while (
-        min(frame.shape[0] / inner[1], frame.shape[1] / inner[0]) >= 2
-    ):  # halving is quick, and loses nothing
-        frame = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     small = cv2.resize(frame, inner, interpolation=interpolation)
     canvas = np.zeros((1, 3, rows, columns), np.float32)
     planes = canvas[0, :, : inner[1], : inner[0]]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from avtool.errors import MediaError
 from avtool.perceive.objects import CLASSES, PERSON
@@ -162,6 +161,8 @@ class Follower:
 
     def follow(self, time: int, labels: np.ndarray, boxes: np.ndarray) -> list[int]:
         """The chains of `boxes` (n, 4) with `labels` (n,) seen at `time`: the assignment that overlaps most."""
+        from scipy.optimize import linear_sum_assignment  # late: a crowd is read back without it
+
         self._live = {chain: last for chain, last in self._live.items() if time - last.time <= LOST}
         chains = list(self._live)
         numbers = [-1] * len(boxes)
