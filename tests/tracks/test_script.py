@@ -15,6 +15,7 @@ from avtool.settings import Settings
 from avtool.timeline import (
     SECOND,
     Action,
+    Attribute,
     Candidate,
     Description,
     Fact,
@@ -23,6 +24,7 @@ from avtool.timeline import (
     Look,
     Shot,
     Sighting,
+    Sound,
     Span,
     Speech,
     Tag,
@@ -53,6 +55,8 @@ FILM = Film(
     things=[Thing("bottle", 0, WHOLE, 2, 0.8, (BOX, BOX))],
     tags=[Tag("harbour", 0, WHOLE, 0.7)],
     texts=[Text("Harbour Office", WHOLE, BOX, 0.95, "sign", 0)],
+    attributes=[Attribute("car", 0, "red", SECOND, 0.9)],
+    sounds=[Sound(0, WHOLE, True, 0.8)],
 )
 SCRIPT = Script(
     film=FILM,
