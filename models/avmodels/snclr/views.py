@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from PIL import Image, ImageFilter
@@ -15,6 +16,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 # The short side of a test image, before its middle is taken, as a multiple of the middle's.
 BEFORE_CROP = 256 / 224
+PUBLISHED_SIDE = 224
 
 # From an RGB image to (3, side, side), normalised.
 Transform = Callable[[Image.Image], Tensor]
@@ -34,7 +36,7 @@ def view(side: int, area: float, blurred: float, solarised: float) -> Transform:
         transforms.RandomResizedCrop(side, scale=(area, 1.0)),
         transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.2, 0.1)], p=0.8),
         transforms.RandomGrayscale(p=0.2),
-        transforms.RandomApply([blur], p=blurred),
+        transforms.RandomApply([partial(blur, side=side)], p=blurred),
         transforms.RandomSolarize(threshold=128, p=solarised),
         transforms.RandomHorizontalFlip(),
     )
@@ -58,6 +60,6 @@ def composed(*steps: Any) -> Transform:
     return whole
 
 
-def blur(image: Image.Image) -> Image.Image:
-    """The image under a Gaussian of 0.1 to 2 pixels."""
-    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0)))
+def blur(image: Image.Image, side: int) -> Image.Image:
+    """The image under a Gaussian of 0.1 to 2 pixels at the published side, and in proportion at others."""
+    return image.filter(ImageFilter.GaussianBlur(random.uniform(0.1, 2.0) * side / PUBLISHED_SIDE))

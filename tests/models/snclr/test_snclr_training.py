@@ -118,7 +118,7 @@ def test_a_film_gives_a_vector_a_second(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_tiny_tells_scenes_apart_far_better_than_before_it_learned(tmp_path: Path) -> None:
+def test_tiny_tells_things_apart_far_better_than_before_it_learned(tmp_path: Path) -> None:
     toy.make(tmp_path / "toy", 1024, 512)
     config = zoo.load("snclr", "tiny")
     run.train("snclr", config, tmp_path / "toy", tmp_path / "run")
