@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -33,7 +34,8 @@ EMBEDDED = "embedded"
 PERSON = 0.7  # least person score, as published
 WINDOWS = 4  # that the network takes at once
 BARS = 9  # frames, spread over the film, that tell its black bars
-FRESH = SECOND // 4  # so near to a keyframe the embedded detector must have seen someone
+SURE = 0.6  # least score of the embedded detector, which takes curtains for people at 0.58
+LOOK = 3 * SECOND // 5  # the embedded detector looks at a film twice a second, give or take a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,22 +336,38 @@ def linked(found: list[Person], aspect: float) -> list[Person]:
 
 def _by_tracks(seen: Perception) -> Detections:
     """The people whom the embedded detector follows, at every whole second."""
-    keyframes = tuple(window.time for window in windows(seen.span, seen.shots, np.zeros(1, np.int64)))
+    keyframes = windows(seen.span, seen.shots, np.zeros(1, np.int64))
+    looks = looks_of(seen.crowd.tracks)
     people = [
-        Person(time, track.shot, track.id, box, score)
-        for time in keyframes
+        Person(one.time, track.shot, track.id, box, score)
+        for one in keyframes
         for track in seen.crowd.people
-        for box, score in at(track, time)
+        if track.shot == one.shot
+        for box, score in at(track, one.time, looks[track.shot])
+        if score >= SURE
     ]
     by = "the embedded detector, which names no actions: those take EVAD trained on AVA (avtool weights import evad/vit-b-ktp FILE)"
-    return Detections(seen.source, seen.span, by, {}, keyframes, people)
+    return Detections(seen.source, seen.span, by, {}, tuple(one.time for one in keyframes), people)
 
 
-def at(track: Track, time: int) -> list[tuple[Box, float]]:
-    """Where a track is at a time, and its score there; nothing where it was not seen near enough."""
+def looks_of(tracks: list[Track]) -> dict[int, np.ndarray]:
+    """When the embedded detector looked at each shot and saw any of `tracks`, rising."""
+    times: dict[int, set[int]] = defaultdict(set)
+    for track in tracks:
+        times[track.shot].update(track.times)
+    return {shot: np.array(sorted(some)) for shot, some in times.items()}
+
+
+def at(track: Track, time: int, looks: np.ndarray) -> list[tuple[Box, float]]:
+    """Where a track is at a time, and its score there; nothing where it may not be there.
+
+    It is there where the nearest of the shot's `looks` before and after that are near enough both saw it.
+    """
     times = np.array(track.times)
-    nearest = int(np.abs(times - time).argmin())
-    if abs(times[nearest] - time) > FRESH:
+    first, last = np.searchsorted(looks, time, "right") - 1, np.searchsorted(looks, time)
+    around = looks[max(first, 0) : last + 1] if first < last else looks[last : last + 1]
+    near = around[np.abs(around - time) <= LOOK]
+    if len(near) == 0 or not np.isin(near, times).all():
         return []
     x0, y0, x1, y1 = (float(np.interp(time, times, side)) for side in np.array(track.boxes).T)
-    return [((x0, y0, x1, y1), track.scores[nearest])]
+    return [((x0, y0, x1, y1), track.scores[int(np.abs(times - time).argmin())])]

@@ -256,7 +256,7 @@ class Perception:
                 found = act(crowd, shots, speech)
                 if (network := detect.choose(None)) is not None:
                     seen = detect.by_network(self, network, progress=self._progress)
-                    found += ava.actions(seen, crowd.people, shots)
+                    found += ava.actions(seen, crowd.people, shots, ava.least_of(network))
                 if (path := find.imported()) is not None:
                     encoders = find.load(path)
                     ranked = find.index(self, encoders, self._progress)
@@ -270,7 +270,12 @@ class Perception:
         from avtool import detect, find
 
         networks = [detect.digest(path) for path in (detect.choose(None), find.imported()) if path]
-        return self.key("actions", self._sight_key("people"), self._speech_key(), networks)
+        least = {}
+        if (network := detect.choose(None)) is not None:
+            from avtool.narrate import ava
+
+            least = ava.least_of(network)
+        return self.key("actions", self._sight_key("people"), self._speech_key(), networks, least)
 
     @cached_property
     def attributes(self) -> list[Attribute]:

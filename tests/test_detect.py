@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from avmodels.engine import weights as files
 from avtool.cli import main
-from avtool.detect import WINDOWS, Detections, Person, Watcher, at, choose, detect, linked, windows
+from avtool.detect import WINDOWS, Detections, Person, Watcher, at, choose, detect, linked, looks_of, windows
 from avtool.errors import MissingError, UsageError
 from avtool.narrate import ava
+from avtool.narrate.phrases import agree
 from avtool.timeline import SECOND, Action, Shot, Span, Track
 
 SIZE = (96, 64)  # width and height
@@ -101,10 +102,16 @@ def test_tracks_follow_whoever_stays_and_end_with_the_shot() -> None:
 
 
 def test_a_track_is_where_it_was_seen_and_nowhere_else() -> None:
-    track = Track(3, 0, "person", (0, SECOND), ((0, 0, 0.2, 1), (0.4, 0, 0.6, 1)), (0.5, 0.9))
-    ((box, score),) = at(track, 900_000)
+    track = Track(3, 0, "person", (0, SECOND // 2), ((0, 0, 0.2, 1), (0.4, 0, 0.6, 1)), (0.5, 0.9))
+    other = Track(4, 0, "person", (SECOND,), ((0.8, 0, 1, 1),), (0.9,))
+    looks = looks_of([track, other])[0]
+    ((box, score),) = at(track, 450_000, looks)
     assert box[0] == pytest.approx(0.36) and score == 0.9
-    assert at(track, SECOND // 2) == [] and at(track, 2 * SECOND) == []
+    assert at(track, SECOND // 2, looks) == [((0.4, 0, 0.6, 1), 0.9)]
+    # One look of the two around the time did not see it; or no look is near.
+    assert at(track, 700_000, looks) == [] and at(other, 700_000, looks) == []
+    assert at(track, SECOND, looks) == [] and at(other, SECOND, looks) and at(other, 1_400_000, looks)
+    assert at(other, 2 * SECOND, looks) == []
 
 
 # --- narration ----------------------------------------------------------------------------------------------
@@ -119,19 +126,27 @@ def test_what_is_sure_is_told_of_the_track_it_overlaps(film) -> None:
         Track(number, 0, "person", (0, SECOND, 2 * SECOND), ((x, 0.2, x + 0.2, 0.8),) * 3, (0.9,) * 3)
         for number, x in ((0, 0.11), (1, 0.68))
     ]
-    told = ava.actions(found, tracks, shots_of(2_200_000))
+    told = ava.actions(found, tracks, shots_of(2_200_000), {})
     assert [(one.track, one.verb, one.other) for one in told] == [(0, "sits", None), (0, "talks to", 1)]
     assert told[0].span == Span(500_000, 2_200_000) and told[0].confidence == pytest.approx(0.9)
     # With a third person it is not known to whom, and nobody else's box is near enough.
     third = Track(2, 0, "person", tracks[0].times, ((0.4, 0.2, 0.5, 0.8),) * 3, (0.9,) * 3)
-    assert [one.verb for one in ava.actions(found, [*tracks, third], shots_of(2_200_000))] == ["sits"]
-    assert ava.actions(found, tracks[1:], shots_of(2_200_000)) == []
+    assert [one.verb for one in ava.actions(found, [*tracks, third], shots_of(2_200_000), {})] == ["sits"]
+    assert ava.actions(found, tracks[1:], shots_of(2_200_000), {}) == []
+    # Where it was measured from which score on an action is sure, that decides.
+    told = ava.actions(found, tracks, shots_of(2_200_000), {"sit": 0.95, "stand": 0.5})
+    assert [one.verb for one in told] == ["talks to"]
 
 
-def test_every_verb_is_of_an_action_of_ava() -> None:
-    from avmodels.evad.actions import AVA
+def test_every_action_that_ava_judges_has_its_words() -> None:
+    from avmodels.evad.actions import AVA, UNJUDGED
 
-    assert set(ava.VERBS) | set(ava.TOGETHER) <= set(AVA.values()) and len(AVA) == 80
+    judged = {name for number, name in AVA.items() if number not in UNJUDGED}
+    assert len(AVA) == 80 and len(judged) == 60
+    assert sorted([*ava.VERBS, *ava.TOGETHER, *ava.SILENT]) == sorted(judged)
+    for verb in (*ava.VERBS.values(), *ava.TOGETHER.values()):
+        first = verb.split()[0]
+        assert first.endswith("s") and agree(verb).split()[0] in (first[:-1], first[:-2], "are")
 
 
 # --- the command --------------------------------------------------------------------------------------------
@@ -257,7 +272,7 @@ def test_describe_is_told_what_evad_saw(
     monkeypatch.setattr("avtool.detect.choose", lambda weights: toy)
     told = Action(0, 0, "waves", Span(0, SECOND), 0.9)
     monkeypatch.setattr(
-        "avtool.narrate.ava.actions", lambda found, people, shots: [told] * len(found.keyframes)
+        "avtool.narrate.ava.actions", lambda found, people, shots, least: [told] * len(found.keyframes)
     )
     seen = open_film(movie, work=tmp_path)
     assert seen.actions == [told] * 3

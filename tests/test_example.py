@@ -8,8 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from avtool.perceive.tracks import overlap
 from avtool.timeline import Span
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -130,3 +132,38 @@ def test_a_second_run_writes_the_same_bytes(run: Run, tmp_path: Path):
     for suffix in ("srt", "json"):
         name = f"the-quiet-street.en.ad.{suffix}"
         assert (tmp_path / name).read_bytes() == (run.folder / name).read_bytes()
+
+
+# Who is in the picture at whole seconds, by eye: the first and the last second, and boxes in shares of it. Of the man
+# who walks by at 29 s only the legs show.
+PEOPLE = (
+    (5, 5, [(0.34, 0.0, 0.80, 1.0)]),
+    (7, 11, [(0.04, 0.0, 0.86, 1.0)]),
+    (12, 12, [(0.08, 0.0, 0.76, 1.0)]),
+    (17, 21, [(0.28, 0.02, 0.90, 1.0)]),
+    (23, 24, [(0.40, 0.04, 0.68, 1.0)]),
+    (25, 28, [(0.20, 0.02, 0.94, 1.0)]),
+    (29, 29, [(0.03, 0.0, 0.38, 0.88)]),
+    (32, 35, [(0.03, 0.0, 0.77, 1.0)]),
+    (36, 41, [(0.06, 0.02, 0.5, 1.0), (0.52, 0.04, 1.0, 1.0)]),
+    (45, 49, [(0.18, 0.0, 0.83, 1.0)]),
+)
+
+
+def test_people_are_detected_where_they_are_and_nowhere_else(run: Run):
+    done = avtool("detect", str(FILM), "--weights", "embedded", "--work", str(run.folder / "work"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert "which names no actions" in done.stderr
+    seen = {one["time"] // 1_000_000: one["people"] for one in json.loads(done.stdout)["keyframes"]}
+    assert list(seen) == list(range(57))
+    there = {second: boxes for first, last, boxes in PEOPLE for second in range(first, last + 1)}
+    for second, people in seen.items():
+        shot = next(
+            shot for shot in TRUTH["shots"] if span(shot).start <= second * 1_000_000 < span(shot).end
+        )
+        assert len(people) <= len(shot["cast"]) + shot["others"]
+        boxes = np.array([one["box"] for one in people]).reshape(-1, 4)
+        shares = overlap(boxes, np.array(there.get(second, [])).reshape(-1, 4))
+        assert (shares.max(1, initial=0) > 0.6).all(), (second, shares)
+        assert second == 29 or (shares.max(0, initial=0) > 0.6).all(), (second, shares)
+        assert all(one["actions"] == {} for one in people)

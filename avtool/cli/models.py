@@ -78,8 +78,7 @@ def evaluate(
     from avmodels import run, zoo
 
     settings = zoo.load_of(system, weights, config, tuple(set or ()))
-    results = out or weights.with_name(f"{weights.stem}-scores")
-    metrics = run.evaluate(system, settings, weights, data, results)
+    metrics = run.evaluate(system, settings, weights, data, out or run.scores_folder(weights))
     if json:
         as_json("eval", system=system, weights=weights, metrics=metrics)
     else:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from avtool.detect import Detections, Person, at
+from avmodels import run
+from avmodels.evad.evaluation import read_sure
+from avtool.detect import Detections, Person, at, looks_of
 from avtool.perceive.tracks import overlap
 from avtool.timeline import SECOND, Action, Shot, Span, Track, merge
 
-# By the name of the action; what is missing is not told: it says too little, or what other senses say better
-# (who speaks, listens and stands, which the ear and the body tell), or AVA has hardly any of it.
+# By the name of the action, all that AVA judges but SILENT ones.
 VERBS = {
     "bend/bow (at the waist)": "bends down",
     "crouch/kneel": "crouches",
@@ -19,7 +22,7 @@ VERBS = {
     "fall down": "falls down",
     "get up": "gets up",
     "jump/leap": "jumps",
-    "lie/sleep": "lies down",
+    "lie/sleep": "is lying down",
     "run/jog": "runs",
     "sit": "sits",
     "swim": "swims",
@@ -49,7 +52,19 @@ VERBS = {
     "hand clap": "claps",
     "hand wave": "waves",
     "martial art": "fights",
+    "carry/hold (an object)": "holds something",
+    "cut": "cuts something",
+    "enter": "comes in",
+    "hit (an object)": "hits something",
+    "listen (e.g., to music)": "listens",
+    "pull (an object)": "pulls something",
+    "push (an object)": "pushes something",
+    "shoot": "shoots",
+    "touch (an object)": "touches something",
+    "turn (e.g., a screwdriver)": "turns something",
 }
+# Other senses tell these better: the body who stands, the ear to whom one listens.
+SILENT = {"stand", "listen to (a person)"}
 # What takes two: told where just one other person is in the picture.
 TOGETHER = {
     "fight/hit (a person)": "fights with",
@@ -65,27 +80,43 @@ TOGETHER = {
     "talk to (e.g., self, a person, a group)": "talks to",
     "watch (a person)": "watches",
 }
-# Least score that is told. EVAD's scores are not probabilities: `avtool eval evad` tells, class by class, from
-# which score on four in five are right.
-LEAST = 0.8
+LEAST = 0.8  # score that is told of weights that were not tested here
 SAME = 0.5  # least overlap of EVAD's box with that of the track it speaks of
 HALF = SECOND // 2
 
 
-def actions(found: Detections, people: list[Track], shots: list[Shot], least: float = LEAST) -> list[Action]:
+def least_of(weights: Path) -> dict[str, float]:
+    """From which score on each action is told, by name: that from which four in five are right, where
+    `avtool eval evad` measured it and its results lie beside the weights; else nothing is known."""
+    results = run.scores_folder(weights)
+    return read_sure(results) if (results / "classes.csv").exists() else {}
+
+
+def actions(
+    found: Detections, people: list[Track], shots: list[Shot], least: Mapping[str, float]
+) -> list[Action]:
     """What `people` do by EVAD, each second's actions lasting half a second either way and no longer than the shot.
 
-    A detection that overlaps no track enough tells nothing.
+    An action is told from its score in `least` on (see least_of), else from LEAST. A detection that overlaps no track
+    enough tells nothing.
     """
+    looks = looks_of(people)
     within = {shot.index: shot.span for shot in shots}
     seen: dict[tuple[int, int, str, int | None], list[tuple[Span, float]]] = defaultdict(list)
     for one in found.people:
-        here = [(track, box) for track in people if track.shot == one.shot for box, _ in at(track, one.time)]
+        here = [
+            (track, box)
+            for track in people
+            if track.shot == one.shot
+            for box, _ in at(track, one.time, looks[track.shot])
+        ]
         track = whose(one, here)
         if track is None:
             continue
         span = Span(one.time - HALF, one.time + HALF).clip(within[one.shot])
-        for label, score in found.doing(one, least).items():
+        for label, score in found.doing(one, 0).items():
+            if score < least.get(label, LEAST):
+                continue
             others = [other.id for other, _ in here if other.id != track.id]
             if label in VERBS:
                 seen[track.id, one.shot, VERBS[label], None].append((span or track.span, score))

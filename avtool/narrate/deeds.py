@@ -12,6 +12,7 @@ from avtool.timeline import SECOND, Action, Fact, Film, Span
 
 CONFIDENCE = 0.6  # precision before recall: weaker actions are not told
 STRANGER = 0.6  # what a stranger's action is worth, of a named person's
+SPEECH = ("speaks", "talks to", "talks on the phone")
 TOGETHER = 4 * SECOND  # actions that begin within it are told together
 
 
@@ -97,7 +98,7 @@ def find(people: Sequence[Person], scene: Film) -> list[Deed]:
         who = owner.get(action.track)
         if who is None or action.confidence < CONFIDENCE:
             continue
-        if action.verb == "speaks" and any(action.span.overlap(speech.span) for speech in scene.speech):
+        if action.verb in SPEECH and any(action.span.overlap(speech.span) for speech in scene.speech):
             continue
         if action.other is not None:
             pair = (action.verb, frozenset((action.track, action.other)))

@@ -84,6 +84,11 @@ def evaluate(system: str, config: Any, weights: Path, data: Path, results: Path)
     return zoo.recipe(system).evaluate(config, weights, data, results)
 
 
+def scores_folder(weights: Path) -> Path:
+    """Where the results of a test of some weights lie if nothing else is asked for: beside them."""
+    return weights.with_name(f"{weights.stem}-scores")
+
+
 def features(
     system: str, config: Any, weights: Path, sources: Sequence[Path], out: Path, precision: str
 ) -> int:

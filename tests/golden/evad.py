@@ -114,6 +114,7 @@ def loss_weights(config: dict[str, Any]) -> loss.Weights:
         "overlap": listed.get("loss_giou", rcnn.get("GIOU_WEIGHT")),
         "action": listed.get("loss_bce", rcnn.get("ACTION_WEIGHT")),
         "nobody": rcnn.get("NO_OBJECT_WEIGHT"),
+        "focal": config["MODEL"].get("LOSS_FUNC") == "focal_action",
     }
     return replace(loss.Weights(), **{name: value for name, value in given.items() if value is not None})
 
@@ -378,7 +379,7 @@ def ava_eval(case: Case) -> Outputs:
     out = ava.read_excluded(excluded)
     true, ours = ava.without(ava.read_boxes(truth, False), out), ava.without(ava.read_boxes(found, True), out)
     classes = sorted(ava.read_labels(labels))
-    scores = average_precisions(true, ours, classes, STRICT_THRESHOLDS)
+    scores = average_precisions(true, ours, classes, STRICT_THRESHOLDS, "repository")
     means = np.nanmean(scores, axis=1)
     got = {"class_ids": classes, "iou_thresholds": STRICT_THRESHOLDS, "ap": scores, "map": means}
     got |= {"AP": 100 * means.mean(), "AP50": 100 * means[0], "AP75": 100 * means[5]}

@@ -9,6 +9,8 @@ import numpy as np
 
 # The official AVA script keeps so many rows of an image, over all classes.
 MOST_OF_AN_IMAGE = 50
+# So few boxes tell nothing of how often a score is right.
+FEWEST = 10
 STRICT_THRESHOLDS = np.arange(0.5, 1.0, 0.05)
 
 Protocol = Literal["repository", "sorted", "activitynet"]
@@ -33,14 +35,15 @@ def average_precisions(
     found: Boxes,
     classes: Sequence[int],
     thresholds: Sequence[float] | np.ndarray,
-    protocol: Protocol = "repository",
+    protocol: Protocol,
 ) -> np.ndarray:
     """The average precision (thresholds, classes) of what was found; nan for a class that the truth has not.
 
     A found box takes the true box of its image and class that it overlaps most, where their IoU reaches the
-    threshold and no earlier one has taken it. Which is earlier is decided by the protocol: `repository`, the
-    order given, as EVAD's own evaluator reads it; `sorted`, falling score; `activitynet`, falling score too,
-    of the 50 best boxes of an image over all classes, and without images that have no true box of any class.
+    threshold and no earlier one has taken it. Which is earlier is decided by the protocol: `activitynet`, the
+    official script, falling score, of the 50 best boxes of an image over all classes, and without images that
+    have no true box of any class; `repository`, the order given, as EVAD's own evaluator reads it; `sorted`,
+    falling score.
     Precision is made to fall, and integrated over all points of recall (VOC 2010).
     """
     known = np.unique(truth.images)
@@ -62,6 +65,25 @@ def average_precisions(
         for row, threshold in enumerate(thresholds):
             right = first_takers(taken, overlap >= threshold)
             scores[row, column] = area(right[order], len(true.labels))
+    return scores
+
+
+def sure_scores(truth: Boxes, found: Boxes, classes: Sequence[int], share: float) -> np.ndarray:
+    """The least score of each class from which on a `share` of what was found is right at IoU 0.5, (classes,).
+
+    nan where there is none, or where fewer than FEWEST boxes reach it.
+    """
+    scores = np.full(len(classes), np.nan)
+    for column, label in enumerate(classes):
+        true, ours = (boxes.where(boxes.labels == label) for boxes in (truth, found))
+        ours = ours.where(np.argsort(-ours.scores, kind="stable"))
+        taken, overlap = best_overlaps(ours, true)
+        counts = np.arange(1, len(taken) + 1)
+        right = np.cumsum(first_takers(taken, overlap >= 0.5)) >= share * counts
+        last = np.append(ours.scores[1:] < ours.scores[:-1], True)[: len(taken)]  # of boxes of equal score
+        enough = np.flatnonzero(right & last & (counts >= FEWEST))
+        if len(enough):
+            scores[column] = ours.scores[enough[-1]]
     return scores
 
 

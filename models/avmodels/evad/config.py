@@ -61,12 +61,14 @@ class Clips(Section):
 
 
 class Losses(Section):
-    """How much each term of the loss counts; `nobody` is the weight of proposals that match no one."""
+    """How much each term of the loss counts; `nobody` is the weight of proposals that match no one, `focal` weighs
+    down actions that are clear already."""
 
     person: float = Field(default=2.0, ge=0)
     distance: float = Field(default=5.0, ge=0)
     overlap: float = Field(default=2.0, ge=0)
     action: float = Field(default=12.0, ge=0)
+    focal: bool = False
     nobody: float = Field(default=0.1, ge=0)
 
 
@@ -91,7 +93,7 @@ class Evaluation(Section):
     person_threshold: float = Field(default=0.7, ge=0, le=1)
     all_if_none: bool = True
     best_actions: int = Field(default=0, ge=0)
-    protocol: Literal["repository", "sorted", "activitynet"] = "repository"
+    protocol: Literal["activitynet", "repository", "sorted"] = "activitynet"
 
 
 class Detection(Config):

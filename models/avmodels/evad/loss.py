@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchvision.ops import generalized_box_iou
+from torchvision.ops import generalized_box_iou, sigmoid_focal_loss
 
 from avmodels.evad.model import Predictions
 
@@ -19,12 +19,14 @@ PERSON, NOBODY = 0, 1
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each term counts; `nobody` is the weight of proposals that match no one within the first."""
+    """How much each term counts; `nobody` is the weight of proposals that match no one within the first, `focal`
+    weighs down actions that are clear already."""
 
     person: float = 2.0
     distance: float = 5.0
     overlap: float = 2.0
     action: float = 12.0
+    focal: bool = False
     nobody: float = 0.1
 
 
@@ -80,7 +82,7 @@ def losses(
         terms[f"loss_bbox{name}"], terms[f"loss_giou{name}"] = distance / boxes, overlap / boxes
     # All decoder blocks are judged by whom the last stage found.
     for name, actions in zip(_suffixes(predictions.actions), predictions.actions, strict=True):
-        terms[f"loss_bce{name}"] = action_loss(actions, targets, found)
+        terms[f"loss_bce{name}"] = action_loss(actions, targets, found, weights.focal)
     return terms
 
 
@@ -121,12 +123,15 @@ def box_losses(
     return ((ours - theirs) / scale).abs().sum(), (1 - overlap).sum()
 
 
-def action_loss(actions: Tensor, targets: list[Target], found: list[Match]) -> Tensor:
-    """Binary cross-entropy, the mean over matched people and classes; 0 where no clip has any people."""
+def action_loss(actions: Tensor, targets: list[Target], found: list[Match], focal: bool) -> Tensor:
+    """Binary cross-entropy, or with `focal` the focal loss (arXiv 1708.02002), the mean over matched people and
+    classes; 0 where no clip has any people."""
     ours = matched(actions.float(), found)
     theirs = torch.cat([target.actions[pairs.people] for target, pairs in zip(targets, found, strict=True)])
     if len(ours) == 0:
         return ours.sum()
+    if focal:
+        return sigmoid_focal_loss(ours, theirs.float(), alpha=0.25, gamma=2.0, reduction="mean")
     return F.binary_cross_entropy_with_logits(ours, theirs.float())
 
 

@@ -88,7 +88,7 @@ def test_boxes_without_area_are_left_out() -> None:
 def test_nothing_found_and_nothing_true() -> None:
     truth = boxes(("a", HERE, 1, 1))
     assert precision(truth, boxes()) == 0
-    assert np.isnan(average_precisions(truth, boxes(("a", HERE, 2, 1)), [2], [0.5])[0, 0])
+    assert np.isnan(average_precisions(truth, boxes(("a", HERE, 2, 1)), [2], [0.5], "sorted")[0, 0])
 
 
 corner = st.tuples(*(st.integers(0, 6) for _ in range(4))).map(
@@ -101,7 +101,9 @@ row = st.tuples(st.sampled_from("abc"), corner, st.sampled_from([1, 2]))
 def test_average_precision_agrees_with_box_by_box(truth: list, found: list, random) -> None:
     scores = random.sample(range(1, 100), len(found))
     ours = [(*one, score / 100) for one, score in zip(found, scores, strict=True)]
-    got = average_precisions(boxes(*((*one, 1.0) for one in truth)), boxes(*ours), [1, 2], [0.3, 0.5])
+    got = average_precisions(
+        boxes(*((*one, 1.0) for one in truth)), boxes(*ours), [1, 2], [0.3, 0.5], "repository"
+    )
     for column, label in enumerate((1, 2)):
         for line, threshold in enumerate((0.3, 0.5)):
             want = box_by_box(

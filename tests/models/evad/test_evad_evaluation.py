@@ -17,6 +17,7 @@ from avmodels.evad import ava, data, evaluation, recipe
 from avmodels.evad.average_precision import Boxes, average_precisions
 from avmodels.evad.config import Detection
 from avmodels.evad.detections import Detections
+from avmodels.evad.evaluation import Found
 
 CONFIG = Detection.model_validate(
     {
@@ -90,7 +91,7 @@ def test_the_network_is_judged_by_what_it_wrote(folder: Path, tmp_path: Path) ->
     ava.write_boxes(best, tmp_path / "ava/annotations/ava_val_v2.2.csv")
     metrics = recipe.evaluate(CONFIG, path, tmp_path / "ava", tmp_path / "second")
     assert metrics["keyframes"] == 2 and metrics["unreadable"] == 0
-    want = 100 * np.mean(average_precisions(best, found, sorted(LABELS), [0.5]))
+    want = 100 * np.mean(average_precisions(best, found, sorted(LABELS), [0.5], "activitynet"))
     assert metrics["frame_map_50"] == pytest.approx(want, abs=1) and want > 1
     assert (tmp_path / "second/classes.csv").read_text().splitlines()[2].startswith("3,wave,2,")
 
@@ -98,11 +99,12 @@ def test_the_network_is_judged_by_what_it_wrote(folder: Path, tmp_path: Path) ->
 def test_finding_everyone_is_worth_a_hundred(folder: Path) -> None:
     split = data.read(folder, "val", CONFIG)
     found = [
-        (
+        Found(
             number,
             Detections(
                 torch.zeros(0), *map(torch.from_numpy, (one.boxes, one.boxes[:, 0], one.actions * 1.0))
             ),
+            np.pad(one.boxes, ((0, 0), (0, 1)), constant_values=0.9),
         )
         for number, one in enumerate(split.keyframes)
     ]
@@ -110,6 +112,12 @@ def test_finding_everyone_is_worth_a_hundred(folder: Path) -> None:
     assert rows.images.tolist() == [0, 0, 0, 0, 1, 1]
     scores = evaluation.judge(split, rows, CONFIG)
     assert (scores == 1).all()
+    people = evaluation.people_precision(split.keyframes, found)
+    assert people == {"person_ap": 100, "person_ap50": 100, "person_ap75": 100}
+    doubled = [one._replace(proposals=np.concatenate([one.proposals] * 2)) for one in found[:1]]
+    assert evaluation.people_precision(split.keyframes, doubled)["person_ap50"] == pytest.approx(
+        100 * 67 / 101
+    )
     nobody = evaluation.rows_of([], sorted(split.labels))
     assert (evaluation.judge(split, nobody, CONFIG) == 0).all()
 
