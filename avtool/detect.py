@@ -53,7 +53,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Everyone at every keyframe of `span` of a film, by time.
+    """Everyone at every keyframe of `span` of a film and its `shots`, by time.
 
     `by` says in a line what found them; `labels` are the actions, name by number, none where none were looked for;
     `keyframes` are all that were looked at, nobody there or not.
@@ -61,6 +61,7 @@ class Detections:
 
     film: Probe
     span: Span
+    shots: list[Shot]
     by: str
     labels: dict[int, str]
     keyframes: tuple[int, ...]
@@ -137,7 +138,8 @@ def by_network(
         seen.work.save("detections", key, people, weights=str(path))
     some = ", ".join([*labels.values()][:3])
     by = f"EVAD with the weights {path}, which know {len(labels)} actions ({some} ...)"
-    return Detections(seen.source, seen.span, by, labels, tuple(one.time for one in planned), people)
+    times = tuple(one.time for one in planned)
+    return Detections(seen.source, seen.span, seen.shots, by, labels, times, people)
 
 
 def digest(path: Path) -> str:
@@ -347,7 +349,8 @@ def _by_tracks(seen: Perception) -> Detections:
         if score >= SURE
     ]
     by = "the embedded detector, which names no actions: those take EVAD trained on AVA (avtool weights import evad/vit-b-ktp FILE)"
-    return Detections(seen.source, seen.span, by, {}, tuple(one.time for one in keyframes), people)
+    times = tuple(one.time for one in keyframes)
+    return Detections(seen.source, seen.span, seen.shots, by, {}, times, people)
 
 
 def looks_of(tracks: list[Track]) -> dict[int, np.ndarray]:

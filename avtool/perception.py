@@ -256,7 +256,7 @@ class Perception:
                 found = act(crowd, shots, speech)
                 if (network := detect.choose(None)) is not None:
                     seen = detect.by_network(self, network, progress=self._progress)
-                    found += ava.actions(seen, crowd.people, shots, ava.least_of(network))
+                    found += ava.actions(seen, crowd.people, ava.least_of(network))
                 if (path := find.imported()) is not None:
                     encoders = find.load(path)
                     ranked = find.index(self, encoders, self._progress)

@@ -15,13 +15,13 @@ import numpy as np
 from avtool.detect import Detections, Person
 from avtool.media import frames
 from avtool.media.probe import Probe
-from avtool.timeline import SECOND, Span
+from avtool.timeline import SECOND, Box, Span
 from avtool.tracks import sound
 from avtool.workspace import refuse_input, replacing, scratch
 
 # Colours of the tracks in turn: they differ in lightness too (Okabe and Ito's).
 COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
-HELD = SECOND // 2  # so long before its first and after its last keyframe a box is drawn
+HELD = SECOND // 2  # so long before and after a keyframe a box is drawn
 CLOCK = 90_000  # units a second of the drawn film's times
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -58,6 +58,7 @@ class Drawing:
 
     def __init__(self, found: Detections, least: float, path: Path) -> None:
         self._found, self._least = found, least
+        self._shots = {shot.index: shot.span for shot in found.shots}
         self._tracks: dict[int, list[Person]] = defaultdict(list)
         for one in found.people:
             self._tracks[one.track].append(one)
@@ -89,13 +90,12 @@ class Drawing:
 
     def _draw(self, frame: np.ndarray, people: list[Person], time: int) -> None:
         """One track, where it is at a time."""
-        if not people[0].time - HELD <= time < people[-1].time + HELD:
+        here = moved(people, time, self._shots[people[0].shot])
+        if here is None:
             return
-        seen = np.array([one.time for one in people])
+        one, box = here
         height, width = frame.shape[:2]
-        sides = [np.interp(time, seen, side) for side in np.array([one.box for one in people]).T]
-        x0, y0, x1, y1 = (round(side * scale) for side, scale in zip(sides, (width, height) * 2, strict=True))
-        one = people[int(np.abs(seen - time).argmin())]
+        x0, y0, x1, y1 = (round(side * scale) for side, scale in zip(box, (width, height) * 2, strict=True))
         colour = COLOURS[one.track % len(COLOURS)]
         thick = max(height // 360, 1)
         cv2.rectangle(frame, (x0, y0), (x1, y1), colour, thick + 1)
@@ -107,3 +107,14 @@ class Drawing:
             place = x0 + 3, min(max(y0, 0) + number * step, height - 3)
             cv2.putText(frame, line, place, FONT, size, (0, 0, 0), thick + 2, cv2.LINE_AA)
             cv2.putText(frame, line, place, FONT, size, colour, thick, cv2.LINE_AA)
+
+
+def moved(people: list[Person], time: int, shot: Span) -> tuple[Person, Box] | None:
+    """A track at a time: as it was at the nearest keyframe, its box on the way from one to the next; None where it was
+    not seen, or in another shot."""
+    seen = np.array([one.time for one in people])
+    nearest = int(np.abs(seen - time).argmin())
+    if time not in shot or abs(int(seen[nearest]) - time) > HELD:
+        return None
+    x0, y0, x1, y1 = (float(np.interp(time, seen, side)) for side in np.array([one.box for one in people]).T)
+    return people[nearest], (x0, y0, x1, y1)

@@ -11,12 +11,13 @@ import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from evad import detector
+from published import PublishedAttention, best_of
 from torch import Tensor, nn
 
 from avmodels import zoo
@@ -27,18 +28,6 @@ from avmodels.videomae_v2 import data, masks
 from avmodels.videomae_v2.model import MaskedAutoencoder
 from avmodels.videomae_v2.recipe import build, pretraining_loss
 
-ROUNDS = 4
-
-
-class PublishedAttention(Attention):
-    """Attention as the authors wrote it: scores and weights of all pairs are made in full."""
-
-    def forward(self, x: Tensor, last: int = 0) -> Tensor:
-        queries, keys, values = self._project(x, 0)
-        weights = (queries * queries.shape[-1] ** -0.5 @ keys.transpose(-2, -1)).softmax(-1)
-        mixed = self.proj((weights @ values).transpose(1, 2).flatten(2))
-        return mixed[:, -last:]
-
 
 def published(model: nn.Module) -> nn.Module:
     """The same network and weights with the authors' attention."""
@@ -48,19 +37,8 @@ def published(model: nn.Module) -> nn.Module:
     return model
 
 
-def best_of(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The least processor seconds of each way, taken in turn so that a busy machine bothers all alike."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - began)
-    return seconds
-
-
 @torch.inference_mode()
-def classifier() -> dict[str, float]:
+def classifier(rounds: int) -> dict[str, float]:
     """Clips a second of ViT-B, ours and the published, fp32 and bf16; how far logits and features are apart."""
     torch.manual_seed(0)
     ours = zoo.create("videomae-v2/vit-b-k400", settings=("model.head_scale=1.0",))
@@ -82,7 +60,8 @@ def classifier() -> dict[str, float]:
             "ours_fp32": lambda: ours(video),
             "published_bf16": bf16(theirs),
             "ours_bf16": bf16(ours),
-        }
+        },
+        rounds,
     )
     exact = ours.features(video)
     with torch.autocast("cpu", torch.bfloat16):
@@ -96,7 +75,7 @@ def classifier() -> dict[str, float]:
     }
 
 
-def pretraining() -> dict[str, float]:
+def pretraining(rounds: int) -> dict[str, float]:
     """One pre-training forward of ViT-B as published (embed all, then pick; every row of the decoder) and ours."""
     torch.manual_seed(0)
     config = zoo.load("videomae-v2", "vit-b-pretrain")
@@ -120,7 +99,7 @@ def pretraining() -> dict[str, float]:
     def ours() -> Tensor:
         return model(video, visible, kept)
 
-    seconds = best_of({"theirs": theirs, "ours": ours})
+    seconds = best_of({"theirs": theirs, "ours": ours}, rounds)
     summary = zoo.summary("videomae-v2/vit-b-pretrain")
     return {
         "speedup": seconds["theirs"] / seconds["ours"],
@@ -140,7 +119,7 @@ class CountingVideo(Video):
         return super().frames(numbers)
 
 
-def decoding() -> dict[str, float]:
+def decoding(rounds: int) -> dict[str, float]:
     """A 15-view test of one video of 300 frames: ours, and each view by itself as published."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
@@ -162,7 +141,7 @@ def decoding() -> dict[str, float]:
             list(data.test_views(video, numbers, 224, 3))
             decoded["ours"] = video.decoded
 
-        seconds = best_of({"theirs": theirs, "ours": ours})
+        seconds = best_of({"theirs": theirs, "ours": ours}, rounds)
     return {
         "frames_published": decoded["theirs"],
         "frames_ours": decoded["ours"],
@@ -184,7 +163,7 @@ def step_memory(checkpointing: bool) -> None:
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 
-def memory() -> dict[str, float]:
+def memory(_: int) -> dict[str, float]:
     """Peak memory of a pre-training step of ViT-B on 8 clips, each way in a process of its own."""
     peaks = {
         name: float(subprocess.check_output([sys.executable, __file__, "--step-memory", name], text=True))
@@ -193,8 +172,19 @@ def memory() -> dict[str, float]:
     return {f"megabytes_activations_{name}": peak for name, peak in peaks.items()}
 
 
+PARTS: dict[str, Callable[[int], dict[str, float]]] = {
+    "classifier": classifier,
+    "pretraining": pretraining,
+    "decoding": decoding,
+    "memory": memory,
+    "detector": detector,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="measure this part (may be repeated)")
+    parser.add_argument("--rounds", type=int, default=4, help="of each way, of which the best counts")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     parser.add_argument("--step-memory", choices=("kept", "computed_again"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -202,10 +192,11 @@ def main() -> None:
         step_memory(options.step_memory == "computed_again")
         return
     torch.set_num_threads(1)
-    results = {part.__name__: part() for part in (classifier, pretraining, decoding, memory)}
-    for part, numbers in results.items():
-        for name, number in numbers.items():
-            print(f"{part + ' ' + name:60} {number:.4g}")
+    results = {}
+    for part in options.only or PARTS:
+        results[part] = PARTS[part](options.rounds)
+        for name, number in results[part].items():
+            print(f"{part + ' ' + name:60} {number:.4g}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

@@ -20,6 +20,7 @@ from avtool.detect import WINDOWS, Detections, Person, Watcher, at, choose, dete
 from avtool.errors import MissingError, UsageError
 from avtool.narrate import ava
 from avtool.narrate.phrases import agree
+from avtool.render import moved
 from avtool.timeline import SECOND, Action, Shot, Span, Track
 
 SIZE = (96, 64)  # width and height
@@ -114,6 +115,16 @@ def test_a_track_is_where_it_was_seen_and_nowhere_else() -> None:
     assert at(other, 2 * SECOND, looks) == []
 
 
+def test_a_box_is_drawn_near_its_keyframes_and_within_its_shot() -> None:
+    people = [person(1, 1, 0.1, 5), person(2, 1, 0.2, 5), person(5, 1, 0.5, 5)]
+    shot = Span(700_000, 5_300_000)
+    one, box = moved(people, 1_400_000, shot) or pytest.fail("nobody")
+    assert one is people[0] and box[0] == pytest.approx(0.14)
+    assert moved(people, 700_000, shot) and moved(people, 699_999, shot) is None
+    assert moved(people, 3_500_000, shot) is None and moved(people, 4_500_000, shot)
+    assert moved(people, 5_300_000, shot) is None
+
+
 # --- narration ----------------------------------------------------------------------------------------------
 
 
@@ -121,20 +132,28 @@ def test_what_is_sure_is_told_of_the_track_it_overlaps(film) -> None:
     labels = {11: "sit", 79: "talk to (e.g., self, a person, a group)", 12: "stand"}
     people = [person(second, 0, 0.1, 7, (0.9, 0.85, 0.99)) for second in (1, 2)]
     people.append(person(1, 0, 0.7, 8, (0.3, 0.2, 0.1)))
-    found = Detections(film, Span(0, 3 * SECOND), "EVAD", labels, (SECOND, 2 * SECOND), people)
+    found = Detections(
+        film,
+        Span(0, 3 * SECOND),
+        shots_of(2_200_000, 3 * SECOND),
+        "EVAD",
+        labels,
+        (SECOND, 2 * SECOND),
+        people,
+    )
     tracks = [
         Track(number, 0, "person", (0, SECOND, 2 * SECOND), ((x, 0.2, x + 0.2, 0.8),) * 3, (0.9,) * 3)
         for number, x in ((0, 0.11), (1, 0.68))
     ]
-    told = ava.actions(found, tracks, shots_of(2_200_000), {})
+    told = ava.actions(found, tracks, {})
     assert [(one.track, one.verb, one.other) for one in told] == [(0, "sits", None), (0, "talks to", 1)]
     assert told[0].span == Span(500_000, 2_200_000) and told[0].confidence == pytest.approx(0.9)
     # With a third person it is not known to whom, and nobody else's box is near enough.
     third = Track(2, 0, "person", tracks[0].times, ((0.4, 0.2, 0.5, 0.8),) * 3, (0.9,) * 3)
-    assert [one.verb for one in ava.actions(found, [*tracks, third], shots_of(2_200_000), {})] == ["sits"]
-    assert ava.actions(found, tracks[1:], shots_of(2_200_000), {}) == []
+    assert [one.verb for one in ava.actions(found, [*tracks, third], {})] == ["sits"]
+    assert ava.actions(found, tracks[1:], {}) == []
     # Where it was measured from which score on an action is sure, that decides.
-    told = ava.actions(found, tracks, shots_of(2_200_000), {"sit": 0.95, "stand": 0.5})
+    told = ava.actions(found, tracks, {"sit": 0.95, "stand": 0.5})
     assert [one.verb for one in told] == ["talks to"]
 
 
@@ -272,7 +291,7 @@ def test_describe_is_told_what_evad_saw(
     monkeypatch.setattr("avtool.detect.choose", lambda weights: toy)
     told = Action(0, 0, "waves", Span(0, SECOND), 0.9)
     monkeypatch.setattr(
-        "avtool.narrate.ava.actions", lambda found, people, shots, least: [told] * len(found.keyframes)
+        "avtool.narrate.ava.actions", lambda found, people, least: [told] * len(found.keyframes)
     )
     seen = open_film(movie, work=tmp_path)
     assert seen.actions == [told] * 3

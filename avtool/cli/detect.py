@@ -95,10 +95,11 @@ def detect(
                     one.shot,
                     one.track,
                     one.score,
+                    " ".join(f"{side:.2f}" for side in one.box),
                     detections.told(found.doing(one, threshold)),
                 )
                 for one in found.people
             ]
-            table(f"{film.name}: people", ("time", "shot", "track", "person", "does"), rows)
+            table(f"{film.name}: people", ("time", "shot", "track", "person", "x0 y0 x1 y1", "does"), rows)
 
     each(films, one)

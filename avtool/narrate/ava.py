@@ -12,7 +12,7 @@ from avmodels import run
 from avmodels.evad.evaluation import read_sure
 from avtool.detect import Detections, Person, at, looks_of
 from avtool.perceive.tracks import overlap
-from avtool.timeline import SECOND, Action, Shot, Span, Track, merge
+from avtool.timeline import SECOND, Action, Span, Track, merge
 
 # By the name of the action, all that AVA judges but SILENT ones.
 VERBS = {
@@ -92,16 +92,14 @@ def least_of(weights: Path) -> dict[str, float]:
     return read_sure(results) if (results / "classes.csv").exists() else {}
 
 
-def actions(
-    found: Detections, people: list[Track], shots: list[Shot], least: Mapping[str, float]
-) -> list[Action]:
+def actions(found: Detections, people: list[Track], least: Mapping[str, float]) -> list[Action]:
     """What `people` do by EVAD, each second's actions lasting half a second either way and no longer than the shot.
 
     An action is told from its score in `least` on (see least_of), else from LEAST. A detection that overlaps no track
     enough tells nothing.
     """
     looks = looks_of(people)
-    within = {shot.index: shot.span for shot in shots}
+    within = {shot.index: shot.span for shot in found.shots}
     seen: dict[tuple[int, int, str, int | None], list[tuple[Span, float]]] = defaultdict(list)
     for one in found.people:
         here = [

@@ -1,21 +1,16 @@
-"""How fast EVAD is beside its published computation, and what dropping tokens saves:
-`python bench/detect.py [--json FILE]`.
+"""EVAD beside its published computation, and what dropping tokens saves: a part of bench/models.py.
 
-One clip of 3 x 16 x 288 x 512, ViT-base with random weights, one thread: the least processor seconds of some rounds
-of each way in turn.
+One clip of 3 x 16 x 288 x 512, ViT-base with random weights.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from published import PublishedAttention, best_of, scores_of
 from torch import Tensor
 from torchvision.ops import RoIAlign
 
@@ -28,22 +23,7 @@ from avmodels.evad.pyramid import LEVELS, Pyramid, indexed
 from avmodels.nn.attention import Attention
 from avmodels.nn.positions import resize_space
 
-ROUNDS = 3
 HIGH, WIDE = 288, 512
-
-
-def scores_of(attention: Attention, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The weights of all pairs, and the values."""
-    queries, keys, values = attention._project(x, 0)
-    return (queries * queries.shape[-1] ** -0.5 @ keys.transpose(-2, -1)).softmax(-1), values
-
-
-class PublishedAttention(Attention):
-    """As the authors wrote it: the weights of all pairs are made in full."""
-
-    def forward(self, x: Tensor, last: int = 0) -> Tensor:
-        weights, values = scores_of(self, x)
-        return self.proj((weights @ values).transpose(1, 2).flatten(2))[:, -last:]
 
 
 class PublishedDropping(DroppingBlock):
@@ -116,19 +96,8 @@ def network(variant: str, published: bool = False) -> Detector:
     return model
 
 
-def best_of(ways: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """The least processor seconds of each way, taken in turn so that a busy machine bothers all alike."""
-    seconds = dict.fromkeys(ways, float("inf"))
-    for _ in range(ROUNDS):
-        for name, way in ways.items():
-            began = time.process_time()
-            way()
-            seconds[name] = min(seconds[name], time.process_time() - began)
-    return seconds
-
-
 @torch.inference_mode()
-def speed() -> dict[str, Any]:
+def detector(rounds: int) -> dict[str, Any]:
     """Clips a second of each way, their ratios, and how far boxes (pixels) and scores are apart."""
     video, sizes = pad([torch.randn(3, 16, HIGH, WIDE)])
     models = {
@@ -145,7 +114,7 @@ def speed() -> dict[str, Any]:
     ways: dict[str, Callable[[], object]] = {
         name: (lambda model=model: model(video, sizes)) for name, model in models.items()
     }
-    seconds = best_of(ways | {"bf16": bf16})
+    seconds = best_of(ways | {"bf16": bf16}, rounds)
     theirs = results(models["published"](video, sizes), sizes)
     apart = {
         name: {part: (a - b).abs().max().item() for (part, a), b in zip(one.items(), theirs.values(), strict=True)}
@@ -165,19 +134,3 @@ def results(predictions: Predictions, sizes: Tensor) -> dict[str, Tensor]:
     """Boxes in pixels, and person and action scores."""
     boxes, people = proposals(predictions.located, sizes, sizes)
     return {"boxes": boxes, "people": people, "actions": predictions.actions[-1].float().sigmoid()}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the numbers here")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    numbers = speed()
-    for name, number in numbers.items():
-        print(f"{name:32} {number:.4g}")
-    if options.json:
-        options.json.write_text(json.dumps(numbers, indent=1))
-
-
-if __name__ == "__main__":
-    main()
