@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from avmodels.engine import weights as files
 from avtool.cli import main
 from avtool.detect import WINDOWS, Detections, Person, Watcher, at, choose, detect, linked, looks_of, windows
 from avtool.errors import MissingError, UsageError
-from avtool.narrate import ava
+from avtool.narrate import ava, facts
 from avtool.narrate.phrases import agree
 from avtool.render import moved
+from avtool.settings import Settings
 from avtool.timeline import SECOND, Action, Shot, Span, Track
+from tests.narrate import made
 
 SIZE = (96, 64)  # width and height
 
@@ -68,7 +71,7 @@ def test_a_window_holds_the_frames_on_the_screen(gaps: list[int], lengths: list[
     shots = shots_of(*np.cumsum([*lengths, int(times[-1]) + SECOND]).tolist())
     planned = windows(Span(0, int(times[-1]) + 1), shots, offsets)
     got: dict[int, list[int]] = {}
-    most = 0
+    most = held = 0
 
     def read(frames: np.ndarray, places: np.ndarray, some: list) -> None:
         nonlocal most
@@ -81,11 +84,14 @@ def test_a_window_holds_the_frames_on_the_screen(gaps: list[int], lengths: list[
     frames = np.arange(len(times))[:, None, None, None] * np.ones((1, 1, 1, 3), int)
     for first in range(0, len(times), 7):
         watcher.see(times[first : first + 7], frames[first : first + 7])
+        held = max(held, len(watcher._frames))
     watcher.finish()
     assert sorted(got) == [one.time for one in planned]
     for one in planned:
         assert got[one.time] == np.maximum(np.searchsorted(times, one.times, "right") - 1, 0).tolist()
     assert most <= 16 * WINDOWS and not watcher._frames
+    # A window lasts two seconds, so that three are begun while others wait to be full: no more is ever held.
+    assert held <= 16 * (WINDOWS + 3)
 
 
 # --- tracks -------------------------------------------------------------------------------------------------
@@ -155,6 +161,21 @@ def test_what_is_sure_is_told_of_the_track_it_overlaps(film) -> None:
     # Where it was measured from which score on an action is sure, that decides.
     told = ava.actions(found, tracks, {"sit": 0.95, "stand": 0.5})
     assert [one.verb for one in told] == ["talks to"]
+
+
+def test_what_evad_saw_is_told_of_the_named_character_it_overlaps(film) -> None:
+    story = made.film(1)
+    ellen, marcus = made.person(story, 0, "Ellen Ross"), made.person(story, 0, "Marcus Hale")
+    aside = replace(story.tracks[1], boxes=((0.6, 0.1, 0.9, 0.9),) * len(story.tracks[1].times))
+    story.tracks[1] = aside
+    seen = [Person(second * SECOND, 0, 3, (0.22, 0.1, 0.5, 0.88), 0.9, (0.9, 0.95)) for second in (1, 2)]
+    labels = {49: "ride (e.g., a bike, a car, a horse)", 70: "hug (a person)"}
+    found = Detections(film, story.span, story.shots, "EVAD", labels, (SECOND, 2 * SECOND), seen)
+    story.actions = ava.actions(found, story.tracks, {"hug (a person)": 0.99})
+    said = [candidate.text for candidate in facts.candidates(story, made.cast(), Settings())]
+    assert any("Ellen Ross rides" in text for text in said)
+    assert not any("Marcus Hale rides" in text or "hugs" in text for text in said)
+    assert {action.track for action in story.actions} == {ellen} != {marcus}
 
 
 def test_every_action_that_ava_judges_has_its_words() -> None:

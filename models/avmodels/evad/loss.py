@@ -59,6 +59,8 @@ def match(
         distance = torch.cdist(candidates.float() / scale, target.boxes / scale, p=1)
         overlap = generalized_box_iou(candidates.float(), target.boxes)
         cost = weights.distance * distance - weights.person * score - weights.overlap * overlap
+        # What is no number must not stop the matching: the loss will be none either, and that is told.
+        cost = cost.nan_to_num(nan=0.0)
         pairs = linear_sum_assignment(cost.cpu().numpy())
         found.append(Match(*(torch.as_tensor(one, device=boxes.device) for one in pairs)))
     return found

@@ -17,7 +17,7 @@ from avmodels.engine.descent import adamw
 from avmodels.engine.schedule import Length
 from avmodels.errors import ConfigError, DataError
 from avmodels.evad import ava, views
-from avmodels.evad.average_precision import Boxes, Protocol, average_precisions, ranks
+from avmodels.evad.average_precision import Boxes, Protocol, average_precisions, ranks, sure_scores
 from avmodels.evad.config import Detection, Schedule
 
 CONFIGS = files("avmodels.evad").joinpath("configs")
@@ -137,6 +137,16 @@ def overlap(one: tuple, other: tuple) -> float:
     common = max(wide, 0) * max(high, 0)
     areas = sum((b[2] - b[0]) * (b[3] - b[1]) for b in (one, other))
     return common / (areas - common)
+
+
+def test_a_score_is_sure_from_where_on_most_is_right() -> None:
+    truth = boxes(*((str(n), HERE, 1, 1) for n in range(20)))
+    right = [(str(n), HERE, 1, 0.9 - n / 100) for n in range(16)]
+    wrong = [(str(n), THERE, 1, 0.7 - n / 100) for n in range(8)]
+    (least,) = sure_scores(truth, boxes(*right, *wrong), [1], 0.8)
+    assert least == pytest.approx(0.67)  # 16 of 20 are right
+    assert np.isnan(sure_scores(truth, boxes(*right[:9]), [1], 0.8)).all()  # too few to tell
+    assert np.isnan(sure_scores(truth, boxes(), [1, 2], 0.8)).all()
 
 
 def test_ranks_count_within_an_image() -> None:

@@ -267,6 +267,27 @@ def test_a_perfect_guess_costs_nothing_but_certainty() -> None:
     assert max(terms.values()) < 1e-3 and min(terms.values()) >= 0
 
 
+def test_what_is_no_number_shows_in_the_loss_and_finds_nobody() -> None:
+    nan = torch.full((1, 3, 4), torch.nan)
+    sizes, actions = torch.tensor([[64.0, 96.0]]), torch.zeros(1, 3, 2)
+    predictions = Predictions(Located([nan[..., :2]], [nan]), [actions])
+    target = Target(torch.tensor([[10.0, 10, 40, 60]]), torch.tensor([[0.0, 1.0]]))
+    assert loss.total(loss.losses(predictions, sizes, [target], Weights(), 1.0)).isnan()
+    assert len(detections.select(predictions, sizes, sizes, 0.7).boxes) == 0
+
+
+def test_focal_loss_weighs_down_what_is_clear() -> None:
+    logits, truth = torch.tensor([[[4.0, -1.0]]]), torch.tensor([[1.0, 1.0]])
+    match = [loss.Match(torch.tensor([0]), torch.tensor([0]))]
+    target = [Target(torch.zeros(1, 4), truth)]
+    chance = logits[0].sigmoid()
+    want = (-0.25 * (1 - chance) ** 2 * chance.log()).mean()
+    assert loss.action_loss(logits, target, match, focal=True) == pytest.approx(want.item())
+    assert loss.action_loss(logits, target, match, focal=False) == pytest.approx(
+        (-chance.log()).mean().item()
+    )
+
+
 # --- detections ---------------------------------------------------------------------------------------------
 
 
