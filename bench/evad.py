@@ -19,6 +19,7 @@ from avmodels.evad.context import ContextBlock, ContextDecoder
 from avmodels.evad.detections import proposals
 from avmodels.evad.encoder import DroppingBlock, Positions, WeighingAttention
 from avmodels.evad.model import Detector, Predictions, pad
+from avmodels.evad.proposals import Stage
 from avmodels.evad.pyramid import LEVELS, Pyramid, indexed
 from avmodels.nn.attention import Attention
 from avmodels.nn.positions import resize_space
@@ -85,10 +86,13 @@ PUBLISHED = {
 
 
 def network(variant: str, published: bool = False) -> Detector:
-    """A detector with the same random weights every time; its proposals begin apart from one another."""
+    """A detector with the same random weights every time; its proposals begin apart from one another, and are
+    corrected a little, as trained ones are: large random corrections would multiply the last bit's differences."""
     torch.manual_seed(0)
     model = zoo.create(f"evad/{variant}")
     torch.nn.init.uniform_(model.proposals.boxes.weight, 0.2, 0.6)
+    for stage in cast(list[Stage], list(model.stages)):
+        stage.bboxes_delta.weight.data *= 0.05
     if published:
         for module in model.modules():
             if type(module) in PUBLISHED and not isinstance(module, WeighingAttention):
