@@ -189,6 +189,48 @@ def test_published_weights_go_in_and_out(variant: str, tmp_path: Path) -> None:
         )
 
 
+def test_a_quarter_of_the_tokens_keeps_what_a_vit_knows(tmp_path: Path, capsys: Any) -> None:
+    """A small ViT learns four kinds of images; bootstrapped without labels, four tokens of its 17 keep its accuracy."""
+    blocks(tmp_path / "data", 48, 32)
+    shared = ("data.side=32", "training.batch=16", "training.evaluate_every=100")
+    of_vit = ("side=32", "arguments.patch_size=8")
+    parent = loaded(
+        "tiny-parent",
+        *(f"model.{one}" for one in of_vit),
+        "model.classes=4",
+        "training.batch=16",
+        "training.epochs=20",
+    )
+    (tmp_path / "parent").mkdir()
+    recipe.train(parent, tmp_path / "data", tmp_path / "parent", None, resume=False)
+    knows = recipe.evaluate(parent, tmp_path / "parent/model.safetensors", tmp_path / "data", tmp_path)[
+        "top1"
+    ]
+    assert knows > 80  # chance is 25
+
+    # The same images without their classes: one folder, whatever the names.
+    for part in ("train", "val"):
+        (tmp_path / "bare" / part).mkdir(parents=True)
+        for number, path in enumerate(sorted((tmp_path / "data" / part).rglob("*.png"))):
+            (tmp_path / "bare" / part / f"{number * 7919 % 1000:03}.png").write_bytes(path.read_bytes())
+    few = loaded(
+        "tiny-bootstrap",
+        *(f"parent.{one}" for one in of_vit),
+        *shared,
+        "model.classes=4",
+        "training.epochs=16",
+    )
+    (tmp_path / "few").mkdir()
+    init = tmp_path / "parent/model.safetensors"
+    recipe.train(few, tmp_path / "bare", tmp_path / "few", init, resume=False)
+    told = capsys.readouterr().err
+    assert "inherited and frozen: 16 tensors (layers.3, norm, proj)" in told
+    path = tmp_path / "few/model.safetensors"
+    kept = recipe.evaluate(few, path, tmp_path / "data", tmp_path)["top1"]
+    assert kept >= 0.95 * knows
+    assert weights.metadata(path)["labels"] == json.dumps(sorted(COLOURS))
+
+
 @pytest.mark.slow
 def test_few_tokens_keep_what_a_small_vit_knows(tmp_path: Path) -> None:
     """A ViT learns toy shapes; a quarter of its tokens, bootstrapped without labels, keeps 95 % of its accuracy."""
