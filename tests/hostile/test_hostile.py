@@ -11,7 +11,7 @@ import pytest
 
 from tests.hostile import fuzz, texts
 
-PART = 16  # one input in so many
+PART = 20  # one input in so many
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and watched as Linux lets them be")
