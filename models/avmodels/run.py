@@ -48,6 +48,10 @@ def train(
     launch(_train, (system, config, data, run, init, resume), processes)
 
 
+# How the work is spread, which may be another when a run goes on.
+SPREAD = {f"training.{it}" for it in ("batch", "accumulate", "parallel", "checkpointing", "workers")}
+
+
 def prepare(run: Path, config: Any, resume: bool) -> None:
     """Makes a run's folder and saves the configuration there, or checks that it is the one being resumed."""
     path = run / CONFIG
@@ -62,7 +66,7 @@ def prepare(run: Path, config: Any, resume: bool) -> None:
     if not path.exists():
         raise ConfigError(f"{run} holds no run to resume")
     before, now = configs.read_yaml(path), config.model_dump(mode="json")
-    changed = differing(before, now)
+    changed = [name for name in differing(before, now) if name not in SPREAD]
     if changed:
         raise ConfigError(f"{path} differs in {', '.join(changed)}: a run is resumed with its own settings")
 

@@ -65,6 +65,16 @@ def whole(tensor: Tensor) -> Tensor:
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().cpu()
 
 
+def gathered(state: dict[str, Tensor], here: Accelerator) -> dict[str, Tensor]:
+    """The full values of `state` on the main process, one tensor at a time; nothing elsewhere. All must ask."""
+    full = {}
+    for name, value in state.items():
+        whole_value = whole(value)
+        if here.is_main_process:
+            full[name] = whole_value
+    return full
+
+
 def put(into: Tensor, value: Tensor) -> None:
     """Copies a full value into a tensor, each process its share into a sharded one."""
     if isinstance(into, DTensor):

@@ -23,9 +23,9 @@ from avmodels.engine.config import Training
 from avmodels.engine.descent import Descent
 from avmodels.engine.ema import MovingAverage
 from avmodels.engine.log import Log
-from avmodels.engine.processes import onto, put, spread, whole
+from avmodels.engine.processes import gathered, onto, spread, whole
 from avmodels.engine.schedule import Length
-from avmodels.errors import DataError, DivergedError
+from avmodels.errors import ConfigError, DataError, DivergedError
 
 # A batch's tensors by name; `Task.stack` may leave lists of tensors of different sizes.
 Batch = dict[str, Any]
@@ -64,8 +64,10 @@ class Task:
 
 @dataclass
 class Progress:
-    """Where a run is: the next step, the clips of its epoch that could not be read, the best metric so far."""
+    """Where a run is: the clips a step takes from all processes, the next step, the clips of its epoch that could
+    not be read, the best metric so far."""
 
+    clips: int
     step: int = 0
     unreadable: int = 0
     best: float = float("-inf")
@@ -80,16 +82,22 @@ def fit(
 
     Every random draw is a function of the seed and of the step or sample, so a run that is killed and resumed
     repeats itself exactly. Raises DataError where the data make no batch or too many clips are unreadable,
-    DivergedError at a loss that is no number, SpaceError where a checkpoint cannot be written.
+    DivergedError at a loss that is no number, SpaceError where a checkpoint cannot be written, ConfigError where a
+    run would go on with steps of another size.
     """
     length = measure(task, training, here)
     model = task.model
     spread_model = spread(model, task.units, training.parallel, here)
     optimiser = descent.optimiser(task.groups(model))
     average = MovingAverage(model, training.ema) if training.ema else None
-    progress = Progress()
+    progress = Progress(length.clips)
     if resume:
         restore(run, model, optimiser, average, progress)
+        if progress.clips != length.clips:
+            raise ConfigError(
+                f"{run} took {progress.clips} clips a step, and would now take {length.clips}: "
+                "training.batch x training.accumulate x processes must stay what it was"
+            )
     else:
         keep_frozen(run, model, task.about, here)
     log = Log(run, progress.step, length.total, here.is_main_process)
@@ -254,7 +262,7 @@ def end_epoch(
     log.epoch(progress.step - 1, epoch, **progress.metrics)
     if progress.metrics[task.best] > progress.best:
         progress.best = progress.metrics[task.best]
-        state = {name: whole(value) for name, value in task.model.state_dict().items()}
+        state = gathered(task.model.state_dict(), here)
         if here.is_main_process:
             weights.write(state, run / "best.safetensors", task.about)
 
@@ -267,7 +275,7 @@ def frozen(model: nn.Module) -> set[str]:
 def keep_frozen(run: Path, model: nn.Module, about: dict[str, Any], here: Accelerator) -> None:
     """Saves once what no step changes, so that a run goes on without the weights it was started from."""
     still, state = frozen(model), model.state_dict()
-    full = {name: whole(state[name]) for name in sorted(still)}
+    full = gathered({name: state[name] for name in sorted(still)}, here)
     if full and here.is_main_process:
         weights.write(full, run / FROZEN, about)
 
@@ -283,13 +291,11 @@ def keep(
 ) -> None:
     """Saves a checkpoint from which `restore` goes on; what is frozen was kept at the start."""
     still = frozen(model)
-    parts = {"model": {name: whole(value) for name, value in model.state_dict().items() if name not in still}}
+    parts = {"model": {name: value for name, value in model.state_dict().items() if name not in still}}
     if average:
-        parts["ema"] = {name: whole(value) for name, value in average.parameters.items()}
-    trainer = {"progress": asdict(progress), "optimiser": checkpoints.optimiser_state(model, optimiser)}
-    if here.is_main_process:
-        checkpoints.save(run / "checkpoints", progress.step, parts, trainer, count)
-    here.wait_for_everyone()
+        parts["ema"] = average.parameters
+    parts["optimiser"] = checkpoints.optimiser_state(model, optimiser)
+    checkpoints.save(run / "checkpoints", progress.step, parts, asdict(progress), count, here)
 
 
 def restore(
@@ -300,15 +306,15 @@ def restore(
     progress: Progress,
 ) -> None:
     """Goes back to the newest checkpoint."""
-    parts, trainer = checkpoints.load(run / "checkpoints")
     if (run / FROZEN).exists():
-        checkpoints.restore_model(model, load_file(run / FROZEN))
-    checkpoints.restore_model(model, parts["model"])
-    checkpoints.restore_optimiser(model, optimiser, trainer["optimiser"])
+        checkpoints.fill(model.state_dict(), load_file(run / FROZEN))
+    still = frozen(model)
+    parts = {"model": {name: value for name, value in model.state_dict().items() if name not in still}}
     if average:
-        for name, value in parts["ema"].items():
-            put(average.parameters[name], value)
-    vars(progress).update(trainer["progress"])
+        parts["ema"] = average.parameters
+    newest = checkpoints.newest(run / "checkpoints")
+    parts["optimiser"] = checkpoints.make_room(model, optimiser, newest)
+    vars(progress).update(checkpoints.load(newest, parts))
 
 
 def finish(task: Task, run: Path, average: MovingAverage | None, here: Accelerator) -> None:
@@ -317,7 +323,7 @@ def finish(task: Task, run: Path, average: MovingAverage | None, here: Accelerat
     if average:
         states["ema"] = average.state(task.model)
     for part, state in states.items():
-        full = {name: whole(value) for name, value in state.items()}
+        full = gathered(state, here)
         if here.is_main_process:
             weights.write(full, run / f"{part}.safetensors", task.about)
     here.wait_for_everyone()

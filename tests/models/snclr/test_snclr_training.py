@@ -41,7 +41,7 @@ def test_a_run_goes_on_with_its_bank_and_copy(shapes: Path, tmp_path: Path) -> N
     run.train("snclr", config, shapes, tmp_path)
     whole = steps(tmp_path), load_file(tmp_path / "model.safetensors")
     for late in checkpoints.checkpoints(tmp_path / "checkpoints")[3:]:
-        (late / "trainer.pt").unlink()
+        (late / "progress.json").unlink()
         late.rename(tmp_path / late.name)
     run.train("snclr", config, shapes, tmp_path, resume=True)
     assert steps(tmp_path) == whole[0]
