@@ -37,8 +37,8 @@ COLOURED = frozenset(
         *("kite", "bottle", "cup", "bowl", "chair", "couch", "bed", "vase", "book", "teddy bear"),
     )
 )
-# Least probability of a word among all colours, and least share of the pixels that are nearest to it. The first was
-# measured on toy pictures alone: CLIP's weights were not at hand.
+# Least probability of a word among all colours, and least share of the pixels that are nearest to it. The first is not
+# calibrated, for CLIP's weights were not at hand; the second keeps it from calling grey what no pixel bears out.
 LEAST, SHARE = 0.8, 0.25
 # Of a box, this much in the middle is looked at: its corners show what is behind.
 MIDDLE = 0.6
