@@ -74,7 +74,7 @@ def refuse_described(film: Probe) -> None:
 def draft(seen: Perception, voiced: bool = False) -> Script:
     """The script of a film that is open, as `describe` makes it; raises what `describe` raises."""
     from avtool import schedule
-    from avtool.narrate import facts, naming, style
+    from avtool.narrate import naming, style
     from avtool.narrate.pace import speaking_time
     from avtool.rehearse import Rehearsal
     from avtool.speak import voice
@@ -83,7 +83,7 @@ def draft(seen: Perception, voiced: bool = False) -> Script:
 
     rehearsal = Rehearsal(voice(seen), seen.settings) if voiced else None
     film = seen.film()
-    candidates = facts.candidates(film, seen.cast, seen.settings)
+    candidates = seen.narrator.candidates(seen, film)
     refused: list[schedule.Dropped] = []
     if rehearsal:
         candidates, refused = rehearsal.sayable(candidates)
@@ -110,7 +110,8 @@ def draft(seen: Perception, voiced: bool = False) -> Script:
         plan=schedule.Plan(descriptions, [*plan.dropped, *refused]),
         findings=findings,
         settings=seen.settings,
-        weights={name: weight.sha256 for name, weight in index().items() if name in seen.weights},
+        weights={name: weight.sha256 for name, weight in index().items() if name in seen.weights}
+        | seen.narrator.weights,
         waiting=waiting(plan.dropped, film, seen.cast, seen.settings),
     )
 

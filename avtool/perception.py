@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
 from hashlib import sha256
 from importlib import import_module
@@ -30,12 +30,15 @@ from avtool.timeline import (
     clock,
 )
 from avtool.weights import index
-from avtool.workspace import Workspace, key
+from avtool.workspace import Workspace, key, replacing
 
 if TYPE_CHECKING:
+    from avmodels.uni_ad.frames import Extractor
     from avtool.cast import Cast
     from avtool.media.probe import Probe
+    from avtool.narrate.narrators import Narrator
     from avtool.perceive.characters import Bank
+    from avtool.perceive.frames import Features
     from avtool.perceive.people import Crowd
     from avtool.settings import Settings
 
@@ -106,7 +109,32 @@ class Perception:
         """Notes what the block takes, in the film's workspace."""
         return ledger.taking(self.work.folder, self.source.path, stage, self.span.seconds)
 
+    @cached_property
+    def narrator(self) -> Narrator:
+        """Who tells of the film. Raises UsageError, MissingError."""
+        from avtool.narrate import narrators
+
+        return narrators.choose(self.settings)
+
+    @cached_property
+    def extractor(self) -> Extractor | None:
+        """What makes the features of frames that the narrator reads, or characters are known by."""
+        if self.narrator.extractor or self.cast is None or self.settings.characters == "face":
+            return self.narrator.extractor
+        from avtool.perceive import exemplars
+
+        return exemplars.clip(self.settings)
+
+    @property
+    def sight(self) -> tuple[str, ...]:
+        """The senses that watch the picture; "frames" are a network's features of them, where one is to read them."""
+        return (*SIGHT, "frames") if self.extractor else tuple(SIGHT)
+
     def _sight_key(self, sense: str) -> str:
+        if sense == "frames":
+            made_by = self.extractor
+            assert made_by is not None
+            return self.key(sense, made_by.sees, made_by.shape, made_by.digest)
         weights = [index()[name].sha256 for name in SIGHT[sense]]
         return self.key(sense, weights, [self._sight_key(other) for other in READS[sense]])
 
@@ -122,10 +150,14 @@ class Perception:
         from avtool.media import frames
 
         watching = {sense: watcher for sense, watcher in watchers(self.source).items() if sense in missing}
-        with cores.shared(), self.taking("sight"):
+        with ExitStack() as files, cores.shared(), self.taking("sight"):
+            if "frames" in missing:
+                watching["frames"] = self._features_to(files.enter_context(replacing(self._features_file())))
             damaged = frames.show(
                 self.source, list(watching.values()), span=self.span, progress=self.report("watching")
             )
+            for perceiver in watching.values():
+                perceiver.finish()
         for span in damaged:
             log.warning(
                 "%s: the picture cannot be decoded from %s to %s; nothing is said of it",
@@ -133,8 +165,6 @@ class Perception:
                 clock(span.start),
                 clock(span.end),
             )
-        for perceiver in watching.values():
-            perceiver.finish()
 
         shots = watching["shots"].shots(self.span) if "shots" in watching else self.shots
         crowd: Crowd | None = None
@@ -154,9 +184,29 @@ class Perception:
                     records = crowd.tracks
                 case "tags":
                     records = watching[sense].tags(shots)
+                case "frames":
+                    records = []
                 case _:
                     records = watching[sense].texts(shots, self.span)
-            self.work.save(sense, self._sight_key(sense), records, weights=SIGHT[sense])
+            self.work.save(sense, self._sight_key(sense), records, weights=SIGHT.get(sense, ()))
+
+    def _features_file(self) -> Path:
+        self.work.discard("frames")  # no header may vouch for another run's features
+        return self.work.file("frames", ".h5")
+
+    def _features_to(self, path: Path) -> Any:
+        from avtool.perceive.frames import Frames
+
+        assert self.extractor is not None
+        return Frames(self.source.picture.height, self.source.picture.width, self.extractor, path)
+
+    @cached_property
+    def features(self) -> Features:
+        """What the extractor makes of the frames."""
+        from avtool.perceive import frames
+
+        self.see("frames")
+        return frames.read(self.work.file("frames", ".h5"))
 
     def _records(self, sense: str, record: type) -> list[Any]:
         self.see(sense)
@@ -225,15 +275,34 @@ class Perception:
             from avtool.perceive import characters
 
             with self.taking("characters"):
-                found = characters.recognise(self.crowd, self.bank, self.settings)
+                found = self._recognised(self.cast)
             self.work.save("characters", self._characters_key(), found)
+        return found
+
+    def _recognised(self, cast: Cast) -> list[Sighting]:
+        """Who is where, by what the settings tell to know characters by."""
+        from avtool.perceive import characters
+
+        how = self.settings.characters
+        if how != "clip":
+            found = characters.recognise(self.crowd, self.bank, self.settings)
+        else:
+            found = characters.unread(self.crowd)
+        if how != "face":
+            from avtool.perceive import exemplars
+
+            assert self.extractor is not None
+            whole = exemplars.recognise(self.features, cast, self.extractor, self.shots, self.settings)
+            found = exemplars.joined(found, whole, how == "both")
         return found
 
     def _characters_key(self) -> str:
         from avtool.cast import digest
 
-        settings = self.settings.name_confidence, self.settings.name_margin
-        return self.key("characters", self._sight_key("people"), self.cast and digest(self.cast), settings)
+        how = self.settings.characters
+        settings = self.settings.name_confidence, self.settings.name_margin, how
+        reads = [self._sight_key(sense) for sense in (("people",) if how == "face" else ("people", "frames"))]
+        return self.key("characters", reads, self.cast and digest(self.cast), settings)
 
     @cached_property
     def bank(self) -> Bank:
@@ -317,15 +386,17 @@ class Perception:
         """The key of what is told: everything that perception and narration stand on."""
         from avtool import detect, sights
 
-        senses = [self._sight_key(sense) for sense in SIGHT]
+        senses = [self._sight_key(sense) for sense in self.sight]
         characters = self._characters_key() if self.cast else None
         sounds = (path := sights.choose()) and detect.digest(path)
-        networks = self._actions_key(), self._attributes_key(), sounds
+        networks = self._actions_key(), self._attributes_key(), sounds, self.narrator.weights
         return self.key("script", senses, networks, characters, self.settings.model_dump())
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""
-        if self.cast is not None and not self.work.has("characters", self._characters_key()):
+        _ = self.narrator
+        by_face = self.cast is not None and self.settings.characters != "clip"
+        if by_face and not self.work.has("characters", self._characters_key()):
             _ = self.bank
         self._watch_and_listen()
         return Film(
@@ -353,7 +424,7 @@ class Perception:
     def _watch_and_listen(self) -> None:
         """Both at a time: neither keeps every core busy by itself."""
         _ = self.source.picture
-        if all(done for stage, done in self.stages() if stage in ("speech", *SIGHT)):
+        if all(done for stage, done in self.stages() if stage in ("speech", *self.sight)):
             return
         # Two threads must not import one package at the same time: it may be seen half made.
         for package in ("faster_whisper", "scipy.ndimage", "scipy.optimize", "scipy.signal"):
@@ -363,7 +434,7 @@ class Perception:
         with ThreadPoolExecutor(1, "listening") as ears:
             heard = ears.submit(lambda: self.speech)
             try:
-                self.see(*SIGHT)
+                self.see(*self.sight)
             except BaseException:
                 self._stopping = True
                 raise
@@ -372,7 +443,7 @@ class Perception:
     def stages(self) -> list[tuple[str, bool]]:
         """Every stage, and whether its records are there already."""
         done = [("speech", self.work.has("speech", self._speech_key()))]
-        done += [(sense, self._has(sense)) for sense in SIGHT]
+        done += [(sense, self._has(sense)) for sense in self.sight]
         if self.cast is not None:
             done.append(("characters", self.work.has("characters", self._characters_key())))
         return [*done, ("actions", self.work.has("actions", self._actions_key()))]
@@ -411,7 +482,7 @@ def _with_needs(senses: Iterable[str]) -> list[str]:
     """`senses` and those they read, each after what it reads."""
     ordered: list[str] = []
     for sense in senses:
-        for one in (*_with_needs(READS[sense]), sense):
+        for one in (*_with_needs(READS.get(sense, ())), sense):
             if one not in ordered:
                 ordered.append(one)
     return ordered

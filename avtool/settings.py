@@ -48,6 +48,28 @@ class Settings(BaseModel):
     )
     name_margin: float = Field(default=0.10, ge=0, description="lead over the second name")
     film_terms: bool = Field(default=False, description="allow words of camera and editing (AD203)")
+    narrator: str = Field(
+        default="auto",
+        description="auto, facts, uni-ad, uni-ad:WEIGHTS, vlm:FOLDER: who writes the sentences",
+    )
+    narrator_confidence: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="mean probability of a network's words below which it is not heard",
+    )
+    language_model: str = Field(
+        default="", description="folder or .gguf file of Uni-AD's language model, instead of the pulled one"
+    )
+    precision: Literal["fp32", "bf16", "int8", "4bit"] = Field(
+        default="bf16", description="arithmetic of a narrator's language model"
+    )
+    characters: Literal["face", "clip", "both"] = Field(
+        default="face", description="how characters are known: by their faces, by CLIP's features, by both"
+    )
+    clip: str = Field(
+        default="", description="CLIP's weights, OpenAI's or open_clip's, instead of the pulled ones"
+    )
     voice: str = Field(
         default="piper", description="piper, a Piper voice's .onnx file, espeak-ng, or a command with {wav}"
     )

@@ -179,7 +179,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What is known of who a person track is. `name` is None for a stranger."""
+    """What is known of who a person track is, or (track -1) who is in a shot. `name` is None for a stranger."""
 
     track: int
     shot: int
@@ -270,11 +270,11 @@ class Sound:
 class Fact:
     """One perceived claim that a sentence rests on.
 
-    `kind` is one of who, action, count, place, thing, attribute, text, sound; `times` are frames where it was seen;
-    `tracks` the person tracks it is about.
+    `kind` is one of who, action, count, place, thing, attribute, text, sound, and narrator: what a network says of
+    the frames, its whole sentence. `times` are frames where it was seen; `tracks` the person tracks it is about.
     """
 
-    kind: Literal["who", "action", "count", "place", "thing", "attribute", "text", "sound"]
+    kind: Literal["who", "action", "count", "place", "thing", "attribute", "text", "sound", "narrator"]
     claim: str
     confidence: float
     times: tuple[int, ...]

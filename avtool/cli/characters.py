@@ -38,6 +38,7 @@ def find(
     allow_outside: options.AllowOutside = False,
     preset: options.Preset = None,
     settings: options.Set = None,
+    characters: options.Characters = None,
     start: options.Start = None,
     end: options.End = None,
     work: options.Work = None,
@@ -51,7 +52,7 @@ def find(
     from avtool.config import resolve
 
     talk(quiet, verbose)
-    values = resolve(preset, options.pairs(settings))[0]
+    values = resolve(preset, options.pairs(settings, characters=characters))[0]
 
     def one(film: Path) -> None:
         from avtool.perception import open_film

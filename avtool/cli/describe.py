@@ -47,6 +47,8 @@ def describe(
     audio_track: options.AudioTrack = None,
     preset: options.Preset = None,
     settings: options.Set = None,
+    narrator: options.Narrator = None,
+    characters: options.Characters = None,
     start: options.Start = None,
     end: options.End = None,
     allow_outside: options.AllowOutside = False,
@@ -84,7 +86,7 @@ def describe(
     from avtool.perception import open_film
 
     talk(quiet, verbose)
-    values = resolve(preset, options.pairs(settings))[0]
+    values = resolve(preset, options.pairs(settings, narrator=narrator, characters=characters))[0]
     kinds = formats or _kinds_of(output)
     spoken = spoken or mux or hls or extended
     voice = (

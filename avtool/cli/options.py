@@ -41,6 +41,16 @@ Preset = Annotated[
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; see `avtool config show`.")
 ]
+Narrator = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|facts|uni-ad[:WEIGHTS]|vlm:FOLDER", help="Who writes the sentences (default: auto)."
+    ),
+]
+Characters = Annotated[
+    str | None,
+    typer.Option(metavar="face|clip|both", help="How characters are known (default: by their faces)."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")]
 ProgressMode = Annotated[
@@ -48,9 +58,10 @@ ProgressMode = Annotated[
 ]
 
 
-def pairs(settings: list[str] | None) -> dict[str, str]:
-    """``key=value`` strings as a mapping."""
+def pairs(settings: list[str] | None, **flags: str | None) -> dict[str, str]:
+    """``key=value`` strings as a mapping, with the `flags` that were given."""
     for text in settings or ():
         if "=" not in text:
             raise typer.BadParameter(f"{text!r} is no setting; write KEY=VALUE")
-    return dict(text.split("=", 1) for text in settings or ())
+    given = {name: value for name, value in flags.items() if value is not None}
+    return dict(text.split("=", 1) for text in settings or ()) | given

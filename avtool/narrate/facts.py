@@ -8,7 +8,7 @@ on; what is weak or was just told is left out, for silence is better than filler
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -80,8 +80,7 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
     throughout (`naming.address` shortens later mentions once it is known what is spoken). Raises UsageError for
     a language other than English.
     """
-    if settings.language.split("-")[0].lower() != "en":
-        raise UsageError(f"language {settings.language!r}: this narrator writes English only; set it to en")
+    english_only(settings)
     told = Told(film, settings)
     known = naming.known(cast, film, settings)
     found: list[Moment] = []
@@ -95,10 +94,26 @@ def candidates(film: Film, cast: Cast | None, settings: Settings) -> list[Candid
             told.remember(moment)
             found.append(moment)
     found += chain(_texts(film), _unseen(film))
-    found.sort(key=lambda moment: moment.event)
+    return _grouped(found)
+
+
+def read_texts(film: Film, first: int) -> list[Candidate]:
+    """The sentences on what can be read and on sounds whose source is not seen, for a narrator that tells of the
+    rest; groups from `first` on."""
+    return _grouped(chain(_texts(film), _unseen(film)), first)
+
+
+def english_only(settings: Settings) -> None:
+    """Raises UsageError for a language other than English."""
+    if settings.language.split("-")[0].lower() != "en":
+        raise UsageError(f"language {settings.language!r}: this narrator writes English only; set it to en")
+
+
+def _grouped(moments: Iterable[Moment], first: int = 0) -> list[Candidate]:
+    """Moments as candidates, by time."""
     return [
         Candidate(said.text, said.event, moment.shot, said.worth, group, said.facts, moment.represents)
-        for group, moment in enumerate(found)
+        for group, moment in enumerate(sorted(moments, key=lambda moment: moment.event), first)
         for said in moment.sentences
     ]
 

@@ -64,6 +64,11 @@ def bank(cast: Cast) -> Bank:
     )
 
 
+def unread(crowd: Crowd) -> list[Sighting]:
+    """Every person track as that of somebody whose face was not looked at."""
+    return [Sighting(track.id, track.shot, track.span, None, 0.0) for track in crowd.people]
+
+
 def recognise(crowd: Crowd, bank: Bank, settings: Settings) -> list[Sighting]:
     """Who every person track is; a stranger, or somebody whose face was not read, has no name.
 
@@ -139,7 +144,7 @@ def chances_of(descriptors: np.ndarray, bank: Bank, names: list[str]) -> np.ndar
 
 def _describe(name: str, image: Path) -> np.ndarray:
     """The descriptor of the one face of a portrait."""
-    chips = faces.chips(_read(name, image))
+    chips = faces.chips(read_portrait(name, image))
     if len(chips) != 1:
         told = "no face" if not chips else f"{len(chips)} faces"
         todo = "take a picture that shows it larger and from the front" if not chips else "crop it to one"
@@ -148,8 +153,8 @@ def _describe(name: str, image: Path) -> np.ndarray:
     return (descriptor.describe(chip) + descriptor.describe(np.ascontiguousarray(chip[:, ::-1]))) / 2
 
 
-def _read(name: str, image: Path) -> np.ndarray:
-    """The portrait upright, RGB uint8, at most PORTRAIT pixels long."""
+def read_portrait(name: str, image: Path) -> np.ndarray:
+    """A character's portrait upright, RGB uint8, at most PORTRAIT pixels long. Raises UsageError."""
     from PIL import Image, ImageOps
 
     try:

@@ -81,3 +81,23 @@ def padded(rows: Sequence[list[int]], pad: int) -> Tensor:
     """Rows of ids (n, longest) with pads at their end."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows])
+
+
+def shared_places(items: Sequence[Item], video: int, image: int) -> int:
+    """How many tokens all prompts begin with: ids that are the same, and characters who are shown the same.
+
+    `video` and `image` are the ids of the places of video and of characters.
+    """
+    first, *others = items
+    shared = 0
+    for places in zip(*(one.prompt[:-1] for one in items), strict=False):
+        if len(set(places)) > 1 or places[0] == video:
+            break
+        shared += 1
+    each = first.prompt.count(image) // max(len(first.exemplars), 1)
+    for number in range(first.prompt[:shared].count(image)):
+        person = number // each
+        if any(not np.array_equal(first.exemplars[person], other.exemplars[person]) for other in others):
+            starts = [place for place, token in enumerate(first.prompt) if token == image]
+            return starts[person * each]
+    return shared

@@ -120,15 +120,19 @@ class Schedule(Section):
 
 
 class Generation(Section):
-    """Beam search; a word already said has its score multiplied by `repetition`, and no `grams` words come twice.
+    """Beam search, or `sampled`: drawn from the likeliest words that have `top_p` of the probability together.
 
-    `alone` also describes the first clip of a scene (CMD-AD, TV-AD), which the published evaluation leaves out.
+    A word already said has its score multiplied by `repetition`, and no `grams` words come twice. `alone` also
+    describes the first clip of a scene (CMD-AD, TV-AD), which the published evaluation leaves out.
     """
 
     beams: int = Field(default=5, gt=0)
     longest: int = Field(default=66, gt=0)
     repetition: float = Field(default=1.2, gt=0)
     grams: int = Field(default=3, gt=1)
+    sampled: bool = False
+    temperature: float = Field(default=1.0, gt=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
     alone: bool = False
 
 

@@ -180,6 +180,6 @@ def cmd_tv(
     ]
 
 
-def bos(model: UniAD) -> int:
-    """The id that begins a text of the language model."""
+def bos(model: UniAD) -> int | None:
+    """The id that begins a text of the language model, where it has one."""
     return model.gpt.config.bos_token_id

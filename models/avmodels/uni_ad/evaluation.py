@@ -11,10 +11,10 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from avmodels.metrics import caption, characters, ptb
-from avmodels.uni_ad.batches import evaluation_batch
+from avmodels.uni_ad.batches import evaluation_batch, shared_places
 from avmodels.uni_ad.config import Describing
 from avmodels.uni_ad.data import Told
-from avmodels.uni_ad.generate import Rules, beam_search, greedy, words_only
+from avmodels.uni_ad.generate import Rules, beam_search, greedy, sample, words_only
 from avmodels.uni_ad.language import Words
 from avmodels.uni_ad.model import UniAD
 
@@ -23,7 +23,7 @@ def rules(config: Describing, model: UniAD) -> Rules:
     """The rules of generation; in the form mad hypotheses begin with a BOS that is never fed."""
     how = config.generation
     start = model.gpt.config.bos_token_id if config.model.form == "mad" else None
-    return Rules(how.beams, how.longest, how.repetition, how.grams, start)
+    return Rules(how.beams, how.longest, how.repetition, how.grams, start, how.temperature, how.top_p)
 
 
 @torch.no_grad()
@@ -32,18 +32,20 @@ def describe(
 ) -> list[str]:
     """A description of everything, in order, made by all processes together."""
     how = rules(config, model)
-    search = beam_search if how.beams > 1 else greedy
+    search = sample if config.generation.sampled else beam_search if how.beams > 1 else greedy
     mine = range(here.process_index, len(told), here.num_processes)
     # Prompts of like length are padded little.
     items = sorted(((number, told[number].read()) for number in mine), key=lambda one: len(one[1].prompt))
     found: list[tuple[int, str]] = []
     for start in range(0, len(items), config.training.batch):
         part = items[start : start + config.training.batch]
-        batch = evaluation_batch([one for _, one in part], model.extra.pad)
+        read = [one for _, one in part]
+        shared = shared_places(read, model.extra.video, model.extra.image)
+        batch = evaluation_batch(read, model.extra.pad)
         batch = {name: value.to(here.device) for name, value in batch.items()}
         with here.autocast():
             mapped = model.map_video(batch["frames"]), model.map_characters(batch["exemplars"])
-            said = search(model, model.embed(batch["ids"], *mapped), batch["mask"], how)
+            said = search(model, model.embed(batch["ids"], *mapped), batch["mask"], how, shared)
         texts = [words.decode(words_only(one.ids, model.words)).strip() for one in said]
         found += zip((number for number, _ in part), texts, strict=True)
     if here.num_processes > 1:

@@ -1,12 +1,13 @@
-"""Saying what was read: beam search and greedy choice with the published rules.
+"""Saying what was read: beam search, greedy choice and sampling with the published rules.
 
-A prompt is read once, whatever the number of hypotheses, which then go on from copies of its cache. Raw scores of
-words that were said are made less likely, and no three words are said twice.
+A prompt is read once, whatever the number of hypotheses, which then go on from copies of its cache; so is what
+several prompts begin with. Raw scores of words that were said are made less likely, and no three words are said
+twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,8 @@ from avmodels.uni_ad.model import UniAD
 class Rules:
     """The rules of generation. `start` is an id that counts as said before the first (the BOS of the form mad).
 
-    `longest` bounds the new tokens. A hypothesis is judged by its mean log-probability.
+    `longest` bounds the new tokens. A hypothesis is judged by its mean log-probability. Sampling draws from the
+    likeliest words that have `top_p` of the probability together, at a `temperature`.
     """
 
     beams: int = 5
@@ -28,6 +30,8 @@ class Rules:
     repetition: float = 1.2
     grams: int = 3
     start: int | None = None
+    temperature: float = 1.0
+    top_p: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,31 @@ class Reading:
 
 
 @torch.no_grad()
-def read_prompt(model: UniAD, embeds: Tensor, mask: Tensor) -> Reading:
+def read_prompt(model: UniAD, embeds: Tensor, mask: Tensor, shared: int = 0) -> Reading:
     """Reads prompts embeds (batch, length, width) that begin where mask (batch, length) does.
 
-    Padded places have position 1, as in the published evaluation.
+    The first `shared` tokens are the same in all of them, and read once. Padded places have position 1, as in the
+    published evaluation.
     """
     mask = mask.long()
-    places = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
-    read = model.read(embeds, attention_mask=mask, position_ids=places, use_cache=True)
+    cache, seen = None, mask
+    if shared:
+        first = int(mask[0].argmax())
+        cache = model.read(embeds[:1, first : first + shared], use_cache=True).past_key_values
+        cache.batch_repeat_interleave(len(embeds))
+        # What a row still has of it behind so many columns is masked: it was read.
+        rest = (mask * (mask.cumsum(-1) > shared))[:, shared:]
+        seen = torch.cat([mask.new_ones(len(mask), shared), rest], dim=-1)
+    places = (seen.cumsum(-1) - 1).masked_fill(seen == 0, 1)
+    read = model.read(
+        embeds[:, shared:],
+        attention_mask=seen,
+        position_ids=places[:, shared:],
+        past_key_values=cache,
+        use_cache=True,
+    )
     return Reading(
-        model.logits(read.last_hidden_state[:, -1]).float(), read.past_key_values, mask, places[:, -1:]
+        model.logits(read.last_hidden_state[:, -1]).float(), read.past_key_values, seen, places[:, -1:]
     )
 
 
@@ -122,23 +141,39 @@ def disciplined(scores: Tensor, ids: Tensor, rules: Rules) -> Tensor:
     return scores.masked_fill(banned, float("-inf"))
 
 
+def beam_search(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules, shared: int = 0) -> list[Said]:
+    """The best description of each prompt; see hypotheses."""
+    return [best for best, *_ in hypotheses(model, embeds, mask, rules, shared=shared)]
+
+
 @torch.no_grad()
-def beam_search(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules) -> list[Said]:
-    """The best description of each prompt; embeds (batch, length, width), padded in front where mask is 0.
+def hypotheses(
+    model: UniAD,
+    embeds: Tensor,
+    mask: Tensor,
+    rules: Rules,
+    limits: Sequence[int] | None = None,
+    shared: int = 0,
+) -> list[list[Said]]:
+    """The best descriptions of each prompt, at most `beams`, the best first.
+
+    embeds (batch, length, width) are padded in front where mask is 0; `limits` bounds the new tokens of each prompt
+    where that is less than the rules' `longest`; see read_prompt for `shared`.
 
     Penalised scores accumulate. An end among the best `beams` candidates of a step closes a hypothesis, one further
     down is dropped; a sample is done when so many are closed that no open one can be better than the worst. At the
     length limit the open ones are judged beside the closed ones.
     """
     batch, beams = len(embeds), rules.beams
-    reading = read_prompt(model, embeds, mask).repeated(beams)
+    most = [min(limit, rules.longest) for limit in limits or [rules.longest] * batch]
+    reading = read_prompt(model, embeds, mask, shared).repeated(beams)
     counted = 0 if rules.start is None else 1
     ids = embeds.new_full((batch * beams, counted), rules.start or 0, dtype=torch.long)
     # In the first step all hypotheses are the same: one counts.
     totals = embeds.new_full((batch, beams), -1e9, dtype=torch.float32)
     totals[:, 0] = 0
     closed = [Closed(beams) for _ in range(batch)]
-    for step in range(1, rules.longest + 1):
+    for step in range(1, max(most) + 1):
         scores = disciplined(reading.logits.log_softmax(-1), ids, rules)
         vocabulary = scores.shape[-1]
         scores = (scores + totals.view(-1, 1)).view(batch, -1)
@@ -149,22 +184,21 @@ def beam_search(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules) -> lis
             ranked = list(
                 zip(best[sample].tolist(), rows[sample].tolist(), tokens[sample].tolist(), strict=True)
             )
-            chosen += go_on(state, ranked, ids[sample * beams :], step, sample * beams, model.eos, rules)
+            open_ones = go_on(state, ranked, ids[sample * beams :], step, sample * beams, model.eos, rules)
             state.done |= state.worst >= ranked[0][0] / (counted + step)
+            if step == most[sample] and not state.done:
+                for total, row, token in open_ones:
+                    state.add(Said([*ids[row, counted:].tolist(), token], total / (counted + step), False))
+                state.done = True
+            chosen += open_ones
+        if all(state.done for state in closed):
+            break
         totals = totals.new_tensor([total for total, _, _ in chosen]).view(batch, beams)
         from_rows = ids.new_tensor([row for _, row, _ in chosen])
         said = ids.new_tensor([token for _, _, token in chosen])
         ids = torch.cat([ids[from_rows], said[:, None]], dim=1)
-        if all(state.done for state in closed):
-            break
-        if step < rules.longest:
-            reading = read_token(model, reading, said, from_rows)
-    else:
-        for row, total in enumerate(totals.flatten().tolist()):
-            state = closed[row // beams]
-            if not state.done:
-                state.add(Said(ids[row, counted:].tolist(), total / ids.shape[1], False))
-    return [state.said[0] for state in closed]
+        reading = read_token(model, reading, said, from_rows)
+    return [state.said for state in closed]
 
 
 def go_on(
@@ -193,10 +227,41 @@ def go_on(
     return open_ones
 
 
+def greedy(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules, shared: int = 0) -> list[Said]:
+    """The likeliest next token, again and again; penalties apply to raw logits. See hypotheses."""
+    return one_by_one(model, embeds, mask, rules, lambda logits: logits.argmax(-1), shared)
+
+
+def sample(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules, shared: int = 0) -> list[Said]:
+    """A next token drawn by torch's generator, again and again; penalties apply to raw logits. See hypotheses."""
+
+    def draw(logits: Tensor) -> Tensor:
+        chances = likeliest(logits / rules.temperature, rules.top_p).softmax(-1)
+        return torch.multinomial(chances, 1)[:, 0]
+
+    return one_by_one(model, embeds, mask, rules, draw, shared)
+
+
+def likeliest(logits: Tensor, top_p: float) -> Tensor:
+    """logits (rows, vocabulary), minus infinity but for the fewest that have `top_p` of the probability together."""
+    ordered, order = logits.sort(-1, descending=True)
+    chances = ordered.softmax(-1)
+    # Whether those before it are enough already: the likeliest always stays.
+    needless = chances.cumsum(-1) - chances >= top_p
+    return logits.masked_fill(needless.scatter(-1, order, needless), float("-inf"))
+
+
 @torch.no_grad()
-def greedy(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules) -> list[Said]:
-    """The likeliest next token, again and again; penalties apply to raw logits. See beam_search."""
-    reading = read_prompt(model, embeds, mask)
+def one_by_one(
+    model: UniAD,
+    embeds: Tensor,
+    mask: Tensor,
+    rules: Rules,
+    choose: Callable[[Tensor], Tensor],
+    shared: int = 0,
+) -> list[Said]:
+    """One description of each prompt, each next token (batch,) chosen of its logits (batch, vocabulary)."""
+    reading = read_prompt(model, embeds, mask, shared)
     counted = 0 if rules.start is None else 1
     ids = embeds.new_full((len(embeds), counted), rules.start or 0, dtype=torch.long)
     totals, ended = (
@@ -205,7 +270,7 @@ def greedy(model: UniAD, embeds: Tensor, mask: Tensor, rules: Rules) -> list[Sai
     )
     lengths = torch.full_like(ended, rules.longest, dtype=torch.long)
     for step in range(rules.longest):
-        said = disciplined(reading.logits, ids, rules).argmax(-1)
+        said = choose(disciplined(reading.logits, ids, rules))
         totals = totals + reading.logits.log_softmax(-1).gather(1, said[:, None])[:, 0].masked_fill(ended, 0)
         ids = torch.cat([ids, said[:, None]], dim=1)
         lengths = lengths.where(ended | (said != model.eos), torch.full_like(lengths, step))

@@ -113,11 +113,11 @@ def network(config: PretrainedConfig) -> nn.Module:
     return untied(AutoModelForCausalLM.from_config(config))
 
 
-def pretrained(path: Path) -> nn.Module:
-    """The language model of a folder or a GGUF file, in float32. Raises WeightsError where there is none."""
+def pretrained(path: Path, dtype: str = "float32") -> nn.Module:
+    """The language model of a folder or a GGUF file. Raises WeightsError where there is none."""
     place, more = source(path)
     try:
-        return untied(AutoModelForCausalLM.from_pretrained(place, dtype="float32", **more))
+        return untied(AutoModelForCausalLM.from_pretrained(place, dtype=dtype, **more))
     except (OSError, ValueError) as error:
         raise missing(path, error) from error
 
@@ -142,10 +142,12 @@ def base_state(path: Path, lora: LoRASize | None) -> State:
 def words(path: Path) -> Words:
     """The words of a language model: of its folder, of a GGUF file, or of a tokenizer.json.
 
-    Raises WeightsError where there are none.
+    Text that looks like a special token, be it a name, is read letter by letter. Raises WeightsError where there
+    are none.
     """
     if path.name == "tokenizer.json" and path.is_file():
         own = Tokenizer.from_file(str(path))
+        own.encode_special_tokens = True
         return Words(
             lambda text: own.encode(text, add_special_tokens=False).ids, own.decode, own.get_vocab_size()
         )
@@ -157,7 +159,7 @@ def words(path: Path) -> Words:
     if tokenizer.eos_token_id is None:
         raise WeightsError(f"{path}: the language model has no token that ends a text")
     return Words(
-        lambda text: tokenizer.encode(text, add_special_tokens=False),
+        lambda text: tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True),
         lambda ids: tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False),
         len(tokenizer),
     )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from avmodels.errors import WeightsError
 from avmodels.uni_ad.lora import LoRASize, adapt
 from avmodels.uni_ad.perceiver import Perceiver
 from avmodels.uni_ad.prompt import extra_ids
@@ -146,8 +147,10 @@ class UniAD(nn.Module):
 
     @property
     def eos(self) -> int:
-        """The id that ends a description."""
+        """The id that ends a description. Raises WeightsError where the language model has none."""
         eos = self.gpt.config.eos_token_id
+        if eos is None:
+            raise WeightsError("the language model has no token that ends a text (EOS)")
         return eos[0] if isinstance(eos, list) else eos
 
     def read(self, embeds: Tensor, **more: Any) -> Any:

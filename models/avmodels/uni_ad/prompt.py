@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from avmodels.errors import WeightsError
+
 Encode = Callable[[str], list[int]]
 
 # Short names that the published code takes for an error in the list of characters (CMD-AD, TV-AD).
@@ -81,13 +83,16 @@ def prompt(
     extra: Extra,
     characters: Sequence[Character],
     featured: Sequence[str],
-    bos: int,
+    bos: int | None,
 ) -> tuple[list[int], list[Character]]:
     """The ids of a prompt, and the characters that are shown in it, in order.
 
     `featured` are the ids of those who have an exemplar: the form of CMD-AD and TV-AD leaves the others out, and
-    those without a proper short name.
+    those without a proper short name. Raises WeightsError for a form with marks where the language model has no
+    token that begins a text.
     """
+    if form.marks and bos is None:
+        raise WeightsError("the language model has no token that begins a text (BOS), which this form needs")
     kept = [character for character in characters if form.name == "mad" or named(character, featured)]
     ids: list[int] = []
     if kept:
@@ -99,7 +104,7 @@ def prompt(
             part += encode(introduction(form, character)) + shown + encode(separator(form, last))
         ids += marked(part, extra.image_marks)
     ids += encode("Describe ") + marked([extra.video] * form.video, extra.video_marks) + encode(":")
-    if form.marks:
+    if form.marks and bos is not None:
         ids.append(bos)
     if extra.context is not None:
         ids.append(extra.context)
@@ -116,7 +121,7 @@ def introduction(form: Form, character: Character) -> str:
     role = character.role if form.name == "mad" else character.short or character.role
     if form.short_roles:
         role = short(role)
-    return f"{role} played by {character.actor}" if form.actor else role
+    return f"{role} played by {character.actor}" if form.actor and character.actor else role
 
 
 def separator(form: Form, last: bool) -> str:
