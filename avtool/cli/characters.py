@@ -6,26 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from avtool.cli import options
 from avtool.cli.films import each
+from avtool.cli.groups import otherwise
 from avtool.cli.output import as_json, table
 from avtool.cli.progress import progress as told
 from avtool.cli.talk import talk
 
-
-class _FindByDefault(TyperGroup):
-    """`avtool characters FILM` is `avtool characters find FILM`."""
-
-    def parse_args(self, ctx, args):
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
-            args = ["find", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_FindByDefault,
+    cls=otherwise("find"),
     help="Who of the cast is where (`avtool characters FILM --cast cast.json`), and faces to name.",
     no_args_is_help=True,
 )

@@ -20,6 +20,7 @@ from avtool.cli import (
     describe,
     detect,
     doctor,
+    evaluate,
     find,
     models,
     probe,
@@ -74,6 +75,7 @@ app.command("tag")(tag.tag)
 app.command("find")(find.find)
 app.add_typer(characters.app, name="characters")
 models.add_to(app, weights.app)
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(weights.app, name="weights")
 app.add_typer(config.app, name="config")
 app.command("stats")(stats.stats)

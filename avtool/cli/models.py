@@ -30,7 +30,6 @@ data = typer.Typer(help="Data sets: toy, tags.", no_args_is_help=True)
 def add_to(app: typer.Typer, weights: typer.Typer) -> None:
     """Adds these commands to the command line, `import` and `export` to its `weights`."""
     app.command("train")(train)
-    app.command("eval")(evaluate)
     app.command("features")(features)
     app.command("show")(show_looks)
     app.add_typer(models, name="models")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from avtool import weights
 from avtool.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from avtool.settings import Settings
     from avtool.timeline import Candidate, Film
 
+# Uni-AD's published weights in the index, the variant each is of, and its file.
+PUBLISHED = {"uni-ad-mad": ("mad", "MAD.pt"), "uni-ad-cmd-tv": ("cmd-tv", "CMDAD_TVAD.pt")}
 KINDS = ("auto", "facts", "uni-ad", "uni-ad:WEIGHTS", "vlm:FOLDER")
 
 
@@ -55,12 +58,19 @@ def choose(settings: Settings) -> Narrator:
         case "facts" if not which:
             return Facts()
         case "auto" if not which:
+            pulled = _pulled()
             try:
-                return _uni_ad("", settings)
-            except MissingError:
+                return _uni_ad(*pulled, settings) if pulled else Facts()
+            except MissingError:  # its language model, or what makes its features
                 return Facts()
+        case "uni-ad" if which:
+            return _uni_ad(Path(which), None, settings)
         case "uni-ad":
-            return _uni_ad(which, settings)
+            if (pulled := _pulled()) is None:
+                raise MissingError(
+                    "the weights of Uni-AD are missing: avtool weights pull uni-ad-mad llama-2-7b clip-vit-l-14"
+                )
+            return _uni_ad(*pulled, settings)
         case "vlm" if which:
             from avtool.narrate.vlm import VLM
 
@@ -70,7 +80,15 @@ def choose(settings: Settings) -> Narrator:
     raise UsageError(f"no narrator is called {settings.narrator!r}; known: {', '.join(KINDS)}")
 
 
-def _uni_ad(which: str, settings: Settings) -> Narrator:
+def _pulled() -> tuple[Path, str] | None:
+    """The first of the published weights that was pulled, and its variant."""
+    for name, (variant, file) in PUBLISHED.items():
+        if (path := weights.pulled(weights.known(name)) / file).is_file():
+            return path, variant
+    return None
+
+
+def _uni_ad(path: Path, variant: str | None, settings: Settings) -> Narrator:
     from avtool.narrate.uni_ad import Describing, files
 
-    return Describing(files(which, settings), settings)
+    return Describing(files(path, variant, settings), settings)

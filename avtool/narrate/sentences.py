@@ -19,28 +19,13 @@ if TYPE_CHECKING:
 
 WHO_FIRST, WHO = 0.4, 0.2  # what a name adds to the worth of a sentence, the first time and later
 END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|$)")
-# Nouns that open a sentence without an article and are no names.
+# Words that open a sentence without an article and are no names.
 BARE = frozenset(
-    [
-        "snow",
-        "rain",
-        "water",
-        "fire",
-        "smoke",
-        "light",
-        "dust",
-        "blood",
-        "night",
-        "music",
-        "traffic",
-        "fog",
-        "mist",
-        "sand",
-        "steam",
-        "ice",
-        "lightning",
-        "thunder",
-    ]
+    {
+        *("someone", "somebody", "everyone", "everybody", "nobody", "something", "nothing", "no", "one"),
+        *("snow", "rain", "water", "fire", "smoke", "light", "dust", "blood", "night", "music", "traffic"),
+        *("fog", "mist", "sand", "steam", "ice", "lightning", "thunder"),
+    }
 )
 STRANGE = re.compile(r"[\ufffd⁇\x00-\x1f<>{}\[\]|#*_]|https?:")
 

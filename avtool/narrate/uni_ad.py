@@ -42,8 +42,6 @@ PEOPLE = 10  # characters of a prompt, as many as the published banks give
 TOKENS = 2.0  # of a word and its punctuation, at most on average
 SAID = 2  # sentences of a clip that are candidates: the likeliest, and a shorter one
 
-# The published weights in the index, the variant each is of, and their files.
-PUBLISHED = {"uni-ad-mad": ("mad", "MAD.pt"), "uni-ad-cmd-tv": ("cmd-tv", "CMDAD_TVAD.pt")}
 # The weights of the index that make features of frames.
 EYES = {"clip": "clip-vit-l-14", "q-former": "blip2-flan-t5-xxl"}
 
@@ -56,38 +54,20 @@ class Files:
     config: Config
 
 
-def files(which: str, settings: Settings) -> Files:
-    """What `uni-ad:WHICH` names: a weights file, ours or as published, or a run's folder; by default the published
-    weights that were pulled.
+def files(path: Path, variant: str | None, settings: Settings) -> Files:
+    """A weights file, ours or of a published `variant` (none: the one it looks like), or a run's folder.
 
     Raises MissingError, with the command that gets what lacks, and UsageError for a file of another kind.
     """
-    if not which:
-        path, variant = _pulled()
-    else:
-        path, variant = Path(which), None
-        if path.is_dir():
-            path = path / "model.safetensors"
-        if not path.is_file():
-            raise MissingError(
-                f"there are no weights of Uni-AD at {path}: avtool weights pull uni-ad-mad, or "
-                "avtool train uni-ad"
-            )
+    if path.is_dir():
+        path = path / "model.safetensors"
+    if not path.is_file():
+        raise MissingError(f"there are no weights of Uni-AD at {path}: avtool weights pull uni-ad-mad")
     if variant is None and "config" in metadata(path):
         config = describer.configuration(path)
     else:
         config = describer.published(path, variant)
     return Files(path, _with_language(config, path, settings))
-
-
-def _pulled() -> tuple[Path, str]:
-    for name, (variant, file) in PUBLISHED.items():
-        folder = weights.pulled(weights.known(name))
-        if (folder / file).is_file():
-            return folder / file, variant
-    raise MissingError(
-        "the weights of Uni-AD are missing: avtool weights pull uni-ad-mad llama-2-7b clip-vit-l-14"
-    )
 
 
 def _with_language(config: Config, path: Path, settings: Settings) -> Config:

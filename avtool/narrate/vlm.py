@@ -90,7 +90,7 @@ class VLM:
         for time, frame in zip(times, frames, strict=True):
             for colour, (_, track) in framed.items():
                 frame_person(frame, track, time, COLOURS[colour])
-        dense, _ = self._talker(look_closely(clip, framed, film), frames, SEEN)
+        dense, _ = self._talker(look_closely(clip, framed, film), list(frames), SEEN)
         if not dense.strip():
             return []
         text, probability = self._talker(tell(clip, dense, before, film), [], round(clip.words * TOKENS))

@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from avmodels.errors import WeightsError
 
 SPECIAL = ("<s>", "</s>")
 
@@ -60,3 +64,44 @@ def judge(generated: Sequence[str], references: Sequence[str], ask: Callable[[st
         for ours, theirs in zip(generated, references, strict=True)
     ]
     return mean_score([ask(SYSTEM, question) for question in questions])
+
+
+# Tokens of an answer, at most: {'score': 3} and some room.
+ANSWER = 24
+
+
+def judge_in(folder: Path) -> Callable[[str, str], str]:
+    """A language model of the transformers library that answers what it is asked, always the same.
+
+    Raises WeightsError where the folder holds none.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        words: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto").eval()
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"{folder} holds no language model of the transformers library: {error}"
+        ) from error
+
+    @torch.inference_mode()
+    def ask(system: str, question: str) -> str:
+        talk = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+        if words.chat_template:
+            text = words.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+        else:
+            text = f"{system}\n\n{question}\n"
+        inputs = words(text, return_tensors="pt", add_special_tokens=not words.chat_template)
+        ids = inputs.input_ids.to(model.device)
+        made = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=ANSWER,
+            do_sample=False,
+            pad_token_id=words.pad_token_id or words.eos_token_id or 0,
+        )
+        return words.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+
+    return ask
