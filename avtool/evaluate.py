@@ -74,9 +74,11 @@ def read(path: Path) -> list[Told]:
 
 
 def _script(path: Path) -> list[Told]:
-    from avtool.tracks import read as read_script
+    """The cues of a script, or of a project file."""
+    from avtool.tracks import script, subtitles
 
-    return [Told("", "", (cue.text,)) for cue in read_script(path)]
+    cues = script.read(path).descriptions if path.suffix.lower() == ".json" else subtitles.read(path)
+    return [Told("", "", (cue.text,)) for cue in cues]
 
 
 def _document(document: Any, path: Path) -> list[Told]:

@@ -1,4 +1,4 @@
-"""`avtool train`, `eval`, `features`, `show`, `models`, `data` and `weights import|export`: the model library's verbs."""
+"""`avtool train`, `features`, `show`, `models`, `data` and `weights import|export`: the model library's verbs."""
 
 from __future__ import annotations
 

@@ -11,12 +11,13 @@ import typer
 from typer.testing import CliRunner
 
 from avmodels.errors import ConfigError, ModelsError
-from avtool.cli import models
+from avtool.cli import evaluate, models
 from tests.models.conftest import SMALL
 
 weights_app = typer.Typer()
 app = typer.Typer()
 models.add_to(app, weights_app)
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(weights_app, name="weights")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_clip_features_are_those_of_the_library(tmp_path: Path) -> None:
         vision_config={**tower, "image_size": 32, "patch_size": 8},
         projection_dim=48,
     )
-    model = CLIPModel(config).eval()
+    model: Any = CLIPModel(config).eval()
     model.save_pretrained(tmp_path)
     pictures = np.random.default_rng(0).integers(0, 255, (3, 60, 80, 3), dtype=np.uint8)
     extractor = frames.clip(tmp_path)
@@ -151,7 +152,7 @@ def test_q_former_tokens_are_those_of_the_library(tmp_path: Path) -> None:
         },
         num_query_tokens=6,
     )
-    model = Blip2Model(config).eval()
+    model: Any = Blip2Model(config).eval()
     torch.nn.init.normal_(model.query_tokens)
     model.save_pretrained(tmp_path)
     pictures = np.random.default_rng(0).integers(0, 255, (2, 30, 50, 3), dtype=np.uint8)
