@@ -68,6 +68,6 @@ def tiny_vlm(folder: Path) -> None:
     Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=84 * 84),
         tokenizer=words,
-        video_processor=Qwen2VLVideoProcessor(),
+        video_processor=Qwen2VLVideoProcessor(),  # pyright: ignore[reportCallIssue]
         chat_template=TEMPLATE,
     ).save_pretrained(folder)
