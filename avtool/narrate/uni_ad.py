@@ -109,6 +109,10 @@ class Describing:
     """The narrator. Its language model is loaded when the film has been seen."""
 
     def __init__(self, files: Files, settings: Settings) -> None:
+        if files.config.model.form == "cmd-tv" and settings.characters != "face":
+            raise UsageError(
+                "this Uni-AD reads no vectors in which characters can be looked for: --characters face"
+            )
         self._files, self._settings = files, settings
         self.extractor: Extractor | None = eyes(files.config, settings)
         self.weights: dict[str, str] = {files.path.name: frames.digest(files.path)}

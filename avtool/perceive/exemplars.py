@@ -21,7 +21,6 @@ from avmodels.uni_ad import frames
 from avmodels.uni_ad.characters import APART, EXEMPLARS, exemplar, exemplar_frames, unit
 from avmodels.uni_ad.frames import Extractor
 from avtool import weights
-from avtool.errors import UsageError
 from avtool.perceive.characters import read_portrait
 from avtool.timeline import Shot, Sighting, Span
 
@@ -47,29 +46,26 @@ def of_cast(seen: Perception, names: Collection[str]) -> dict[str, np.ndarray]:
     Where the sense for faces saw them, the mean of the frames it is surest of (as AutoAD-Zero finds characters), else
     the frames most like their portraits; for features that are several tokens, those of the portrait itself.
     """
-    members = [
-        (called, one) for one in (seen.cast.cast if seen.cast else ()) for called in (one.name, one.label)
-    ]
     made_by = seen.extractor
     assert made_by is not None
+    wanted = [
+        (called, one)
+        for one in (seen.cast.cast if seen.cast else ())
+        for called in (one.name, one.label)
+        if called in names and called is not None
+    ]
+    if len(made_by.shape) > 1:
+        return {called: portraits(one, made_by)[0] for called, one in wanted}
+    film, times = seen.features.at(slice(None)), seen.features.times
     found = {}
-    for called, one in members:
-        if called is None or called not in names:
-            continue
-        if len(made_by.shape) > 1:
-            found[called] = portraits(one, made_by)[0]
-            continue
-        faces = (
-            []
-            if seen.settings.characters == "clip"
-            else [s for s in seen.sightings if s.name == one.name and s.faces]
-        )
-        surest = sorted(faces, key=lambda s: -s.confidence)[:EXEMPLARS]
-        near = [
-            min(bisect_left(seen.features.times, s.span.middle), len(seen.features.times) - 1) for s in surest
-        ]
-        film = seen.features.at(slice(None))
-        found[called] = film[near].mean(0) if near else exemplar(film, likest(film, portrait(one, made_by)))
+    for called, one in wanted:
+        faces = [sighting for sighting in seen.sightings if sighting.name == one.name and sighting.faces]
+        surest = sorted(faces, key=lambda sighting: -sighting.confidence)[:EXEMPLARS]
+        if surest and seen.settings.characters != "clip":
+            near = [min(bisect_left(times, sighting.span.middle), len(times) - 1) for sighting in surest]
+            found[called] = exemplar(film, np.array(near))
+        else:
+            found[called] = exemplar(film, likest(film, portrait(one, made_by)))
     return found
 
 
@@ -96,13 +92,8 @@ def recognise(
 ) -> list[Sighting]:
     """Who of the cast is in which shot, told by the features of its frames alone.
 
-    A name whose exemplar is made of the same frames as another's is doubted (`second`). Raises UsageError for
-    features that are no vectors.
+    The features are vectors. A name whose exemplar is made of the same frames as another's is doubted (`second`).
     """
-    if len(extractor.shape) > 1:
-        raise UsageError(
-            "this Uni-AD reads no vectors in which characters can be looked for: use --characters face"
-        )
     if not len(features.times) or not cast.cast:
         return []
     film = features.at(slice(None))
