@@ -272,8 +272,6 @@ class Perception:
             return []
         found = self.work.load("characters", self._characters_key(), Sighting)
         if found is None:
-            from avtool.perceive import characters
-
             with self.taking("characters"):
                 found = self._recognised(self.cast)
             self.work.save("characters", self._characters_key(), found)

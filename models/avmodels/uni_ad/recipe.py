@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,10 @@ SYSTEM = "uni-ad"
 PROMPT = 200
 
 
+@overload
+def build(config: Describing) -> UniAD: ...
+@overload
+def build(config: Refining) -> Recogniser: ...
 def build(config: Settings) -> UniAD | Recogniser:
     """The network of a configuration, with random weights."""
     if isinstance(config, Refining):
