@@ -95,7 +95,13 @@ def test_classification_learns_and_its_weights_are_judged_alike(pictures: Path, 
 
 
 def test_bootstrapping_comes_near_its_parent(pictures: Path, tmp_path: Path, capsys: Any) -> None:
-    small = ("parent.side=32", "parent.arguments.embed_dim=64", "parent.arguments.num_heads=1")
+    small = (
+        "parent.side=32",
+        "parent.arguments.embed_dim=64",
+        "parent.arguments.num_heads=1",
+        "parent.arguments.depth=6",
+        "parent.arguments.patch_size=8",
+    )
     units = "32x2 SAMPLING_M PE_INJECT ATTN MLP ROI_ADJ, 64 SAMPLING_M PE_INJECT" + ", 64 ATTN MLP" * 4
     settings = (*SETTINGS, *small, f"model.units=[{units}]", "model.tokens=6", "training.epochs=3")
     settings += ("optimiser.lr=0.15", "inherited_lr=1.0")
