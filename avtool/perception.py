@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import cached_property
@@ -12,8 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from avtool import __version__, ledger
+from avtool import __version__, ledger, networks
 from avtool.errors import UsageError
+from avtool.senses import HEARING, READS, SIGHT, watchers, with_needs
 from avtool.timeline import (
     Action,
     Attribute,
@@ -46,32 +47,6 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[str, int, int], None]  # (stage, done, total), microseconds of the film
 
-# The senses that watch the picture, and the weights each one stands on.
-SIGHT: dict[str, tuple[str, ...]] = {
-    "shots": ("transnetv2",),
-    "looks": (),
-    "people": (
-        "nanodet-m-416",
-        "movenet-thunder-256",
-        "facemesh-192",
-        "dlib-face-descriptor",
-        "dlib-face-landmarks-5",
-    ),
-    "tags": ("efficientnet-lite2",),
-    "texts": ("rapidocr-detection", "rapidocr-recognition"),
-}
-# What turns a sense's observations into records: the other senses it reads.
-READS: dict[str, tuple[str, ...]] = {
-    "shots": (),
-    "looks": ("shots", "people"),
-    "people": ("shots",),
-    "tags": ("shots",),
-    "texts": ("shots",),
-}
-
-
-HEARING = ("silero-vad", "whisper-tiny-en")
-
 
 class Perception:
     """A film's senses over its workspace. Reading an attribute computes what it needs and has not got.
@@ -98,7 +73,7 @@ class Perception:
         self.span = span or film.span
         self._audio_track = audio_track
         self._subtitles = subtitles
-        self._progress = progress
+        self.progress = progress
         self._stopping = False  # what goes on beside the main thread is to end
 
     def key(self, stage: str, *parts: Any) -> str:
@@ -143,7 +118,7 @@ class Perception:
 
     def see(self, *senses: str) -> None:
         """Watch the film once with every one of `senses` whose records are not there yet."""
-        missing = [sense for sense in _with_needs(senses) if not self._has(sense)]
+        missing = [sense for sense in with_needs(senses) if not self._has(sense)]
         if not missing:
             return
         from avtool import cores
@@ -314,81 +289,46 @@ class Perception:
     def actions(self) -> list[Action]:
         found = self.work.load("actions", self._actions_key(), Action)
         if found is None:
-            from avtool import detect, find
-            from avtool.narrate import ava, moments
             from avtool.perceive.actions import act
 
             crowd, shots, speech = self.crowd, self.shots, self.speech if self.source.audio else None
             with self.taking("actions"):
-                found = act(crowd, shots, speech)
-                if (network := detect.choose(None)) is not None:
-                    seen = detect.by_network(self, network, progress=self._progress)
-                    found += ava.actions(seen, crowd.people, ava.least_of(network))
-                if (path := find.imported()) is not None:
-                    encoders = find.load(path)
-                    ranked = find.index(self, encoders, self._progress)
-                    names = find.sentences(list(moments.DOINGS), encoders)
-                    found += moments.actions(ranked.parts, ranked.vectors, names, crowd.people)
+                found = [*act(crowd, shots, speech), *networks.actions(self)]
                 found.sort(key=lambda action: (action.span, action.track, action.verb))
             self.work.save("actions", self._actions_key(), found)
         return found
 
     def _actions_key(self) -> str:
-        from avtool import detect, find
-
-        networks = [detect.digest(path) for path in (detect.choose(None), find.imported()) if path]
-        least = {}
-        if (network := detect.choose(None)) is not None:
-            from avtool.narrate import ava
-
-            least = ava.least_of(network)
-        return self.key("actions", self._sight_key("people"), self._speech_key(), networks, least)
+        senses = self._sight_key("people"), self._speech_key()
+        return self.key("actions", *senses, networks.made_by("actions"))
 
     @cached_property
     def attributes(self) -> list[Attribute]:
-        """What TagAlign tells of things; nothing without its weights."""
-        from avtool import tag
-
-        weights = tag.imported_weights()
-        if weights is None:
+        """What is told of things; nothing without the weights of a network that tells it."""
+        made_by = networks.made_by("attributes")
+        if not made_by:
             return []
-        from avtool.perceive import colours
-
-        found = self.work.load("attributes", self._attributes_key(), Attribute)
+        stage_key = self.key("attributes", self._sight_key("people"), made_by)
+        found = self.work.load("attributes", stage_key, Attribute)
         if found is None:
-            crowd = self.crowd
+            _ = self.crowd
             with self.taking("attributes"):
-                found = colours.look(self.source, crowd.things, crowd.tracks, weights)
-            self.work.save("attributes", self._attributes_key(), found)
+                found = networks.attributes(self)
+            self.work.save("attributes", stage_key, found)
         return found
-
-    def _attributes_key(self) -> str:
-        from avtool import tag
-        from avtool.detect import digest
-
-        weights = tag.imported_weights()
-        return self.key("attributes", self._sight_key("people"), weights and digest(weights))
 
     @cached_property
     def sounds(self) -> list[Sound]:
         """The sounds whose source is surely seen, or not; none without trained weights."""
-        from avtool import sights
-        from avtool.perceive import sounds
-
-        if not self.source.audio or (weights := sights.choose()) is None:
-            return []
-        matched = sights.match(self, sights.load(weights), self._progress)
-        return sounds.judge(matched, self.shots, self.speech)
+        return networks.sounds(self) if self.source.audio else []
 
     def script_key(self) -> str:
         """The key of what is told: everything that perception and narration stand on."""
-        from avtool import detect, sights
-
         senses = [self._sight_key(sense) for sense in self.sight]
         characters = self._characters_key() if self.cast else None
-        sounds = (path := sights.choose()) and detect.digest(path)
-        networks = self._actions_key(), self._attributes_key(), sounds, self.narrator.weights
-        return self.key("script", senses, networks, characters, self.settings.model_dump())
+        added = [networks.made_by(stage) for stage in ("actions", "attributes", "sounds")]
+        told_by = self.narrator.weights, self.settings.model_dump()
+        return self.key("script", senses, self._speech_key(), characters, added, told_by)
 
     def film(self) -> Film:
         """Everything, for the narrator. What the user gave is read before the long work, and a bad cast told."""
@@ -452,38 +392,10 @@ class Perception:
         def report(done: int) -> None:
             if self._stopping:
                 raise KeyboardInterrupt
-            if self._progress is not None:
-                self._progress(stage, min(done, self.span.duration), self.span.duration)
+            if self.progress is not None:
+                self.progress(stage, min(done, self.span.duration), self.span.duration)
 
         return report
-
-
-def watchers(film: Probe) -> dict[str, Any]:
-    """A fresh perceiver for every sense of sight."""
-    from avtool.perceive.look import Looks
-    from avtool.perceive.people import People
-    from avtool.perceive.shots import Shots
-    from avtool.perceive.tags import Tags
-    from avtool.perceive.text import Texts
-
-    size = film.picture.height, film.picture.width
-    return {
-        "shots": Shots(),
-        "looks": Looks(),
-        "people": People(*size),
-        "tags": Tags(*size),
-        "texts": Texts(*size),
-    }
-
-
-def _with_needs(senses: Iterable[str]) -> list[str]:
-    """`senses` and those they read, each after what it reads."""
-    ordered: list[str] = []
-    for sense in senses:
-        for one in (*_with_needs(READS.get(sense, ())), sense):
-            if one not in ordered:
-                ordered.append(one)
-    return ordered
 
 
 def open_film(

@@ -113,7 +113,7 @@ def reading(film: Path) -> None:
     """The one pass with every perceiver's rates and sizes, but nobody looking."""
     from avtool.media import frames
     from avtool.media.probe import probe
-    from avtool.perception import watchers
+    from avtool.senses import watchers
 
     class Blind:
         def __init__(self, perceiver) -> None:

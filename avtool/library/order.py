@@ -71,7 +71,7 @@ def perform(unit: Unit) -> Done:
     Raises what `open_film`, `draft` and `speak` raise.
     """
     from avtool.describe import refuse_described
-    from avtool.perception import SIGHT, open_film
+    from avtool.perception import open_film
 
     order = unit.order
     seen = open_film(order.film, **order.asked)
@@ -86,7 +86,7 @@ def perform(unit: Unit) -> Done:
         case "hearing":
             _ = seen.speech
         case "sight":
-            seen.see(*SIGHT)
+            seen.see(*seen.sight)
         case "actions":
             _ = seen.actions
         case "script":
