@@ -82,7 +82,6 @@ def where(name: str) -> Path:
     return path
 
 
-@cache
 def trusted(name: str) -> Path:
     """`where` a weight lies, to load it: what lies there has the hash of the index.
 
@@ -148,6 +147,7 @@ def verify(name: str) -> bool:
     return whole(where(name), known(name).sha256)
 
 
+@cache
 def whole(path: Path, sha256: str) -> bool:
     """Whether a file, or the largest of a folder, has this hash; true where none is known."""
     if path.is_dir():
