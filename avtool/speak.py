@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENDS = {"narration": "ad.flac", "curve": "ad-gain.json", "script": "ad-voiced.ttml", "mix": "ad-mix.m4a"}
-LATER = "ad-extended.srt"
+LATER = "ad-extended.vtt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _extend(
     folder: Path,
 ) -> Voiced:
     """`voiced` with the extended version, if what it left out or `late` asks for one."""
-    from avtool.tracks import ducking, longer, mix, sound, subtitles, timemap
+    from avtool.tracks import ducking, files, longer, mix, sound, timemap, webvtt
     from avtool.tracks import extended as extending
 
     film, settings = seen.source, seen.settings
@@ -172,7 +172,7 @@ def _extend(
     )
     report = seen.report("writing the extended version")
     longer.write(film, sounding, said, stops, times, settings.language, path, report)
-    subtitles.write(said, script, "srt", settings.language)
+    files.save(script, webvtt.compose(said, extending.notice(stops, settings.language)))
     timemap.write(times, moved)
     return Voiced(
         voiced.spoken,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import av
@@ -105,9 +106,15 @@ def test_the_extended_version_is_longer_by_its_map(told: dict, folder: Path):
     pieces = json.loads((out / "the-quiet-street.timemap.json").read_text())["pieces"]
     longer = probe(out / "the-quiet-street.extended.mkv")
     assert longer.duration / SECOND == pytest.approx(pieces[-1]["new"][1], abs=0.1)
-    cues = read(out / "the-quiet-street.en.ad-extended.srt")
+    script = out / "the-quiet-street.en.ad-extended.vtt"
+    cues = read(script)
     assert [cue.text.split()[0] for cue in cues] == ["Cyclists", "Another", "A"]
     assert longer.duration > probe(FILM).duration + 2 * SECOND
+    said = re.search(r"extended: true, (.*) s longer\n(.*) adds (.*) s\n", script.read_text())
+    assert said and float(said[1]) == pytest.approx(
+        (longer.duration - probe(FILM).duration) / SECOND, abs=0.1
+    )
+    assert said[2] in {cue.id for cue in cues} and 0 < float(said[3]) <= float(said[1])
 
 
 def test_a_script_is_never_written_over(told: dict, folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -15,7 +15,7 @@ import numpy as np
 
 from avtool.settings import Settings
 from avtool.timeline import SECOND, Shot, Span, Speech, clock, complement
-from avtool.tracks import sound
+from avtool.tracks import files, sound
 from avtool.tracks.fit import Spoken, Unspoken, free
 from avtool.tracks.loudness import HOP, WINDOW, Loudness
 from avtool.tracks.sound import RATE, samples
@@ -165,6 +165,13 @@ def placed(spoken: Sequence[Spoken], stops: Sequence[Stop], times: TimeMap) -> l
         for one, start in moved
     )
     return sorted(said, key=lambda one: one.cue.span)
+
+
+def notice(stops: Sequence[Stop], language: str) -> str:
+    """What the extended version's script says of itself: that it is one, and how many seconds are added where."""
+    added = [f"{stop.spoken.cue.id} adds {stop.added / SECOND:.3f} s" for stop in stops]
+    total = sum(stop.added for stop in stops) / SECOND
+    return "\n".join([files.notice(language), f"extended: true, {total:.3f} s longer", *added])
 
 
 def heard(programme: Loudness, times: TimeMap) -> Loudness:
