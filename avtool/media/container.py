@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.logging
 from av.container import InputContainer
 from av.error import ArgumentError, FFmpegError
 from av.stream import Stream
@@ -32,6 +33,9 @@ def opened(path: Path) -> InputContainer:
     Raises MediaError where the file is missing, not media, cut short, or a playlist.
     """
     _require_file(path)
+    # Other packages (torchvision) turn PyAV's log on: a decoder's thread then waits for Python to tell of a fault, while
+    # Python, clearing the decoder away, waits for the thread.
+    av.logging.set_level(None)
     try:
         # "file:" keeps names such as "concat:x" files; the white lists keep the media inside this file.
         # What files say of themselves is not always text.
